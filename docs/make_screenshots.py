@@ -1,0 +1,120 @@
+"""Make the README's pictures: drives the real docks on the sample images and photographs the window.
+
+Run it with a screen, or with ``xvfb-run -a -s "-screen 0 1280x800x24" python docs/make_screenshots.py``.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import napari
+import numpy as np
+from qtpy.QtWidgets import QApplication, QWidget
+
+from napari_convnet.classes import make_classes
+from napari_convnet.demonstration import paint_strokes
+from napari_convnet.sample_data import read_sample
+from napari_convnet.widgets.session import session_of
+
+FOLDER = Path(__file__).parent / "images"
+WINDOW = (1280, 800)
+CELLS_CLICKED = 100
+
+
+def main() -> None:
+    """Make all pictures."""
+    FOLDER.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        classify(Path(folder) / "cells.convnet")
+        segment(Path(folder) / "bacteria.convnet")
+
+
+def classify(project: Path) -> None:
+    """Click cells, train, and show the result on the image."""
+    viewer, docks = open_viewer("blood-smear-1")
+    session, sample = session_of(viewer), read_sample("blood_smear_1")
+    session.new_project(project)
+    names = sorted(set(sample.classes.values()))
+    session.set_classes(make_classes(names))
+    docks["Annotate"].use_tool("click_cells")
+    wait(lambda: docks["Annotate"].active_tool is not None)
+    tool = docks["Annotate"].active_tool
+    for label in list(sample.classes)[:CELLS_CLICKED]:
+        rows, columns = np.nonzero(sample.labels == label)
+        middle = len(rows) // 2
+        position = tool.labels.data_to_world((rows[middle], columns[middle]))
+        tool.annotate_at(position, names.index(sample.classes[label]) + 1)
+    photograph(viewer, docks["Annotate"], "annotate")
+    train(docks["Train"])
+    photograph(viewer, docks["Train"], "train")
+    for layer in list(viewer.layers):
+        if layer.name.endswith("annotated"):
+            layer.visible = False
+    photograph(viewer, docks["Predict"], "classified")
+    viewer.close()
+
+
+def segment(project: Path) -> None:
+    """Paint strokes, train, and show mask and objects."""
+    viewer, docks = open_viewer("bacteria-1")
+    session, sample = session_of(viewer), read_sample("bacteria_1")
+    session.new_project(project)
+    docks["Annotate"].use_tool("paint_strokes")
+    wait(lambda: docks["Annotate"].active_tool is not None)
+    layer = docks["Annotate"].active_tool.layer
+    truth = np.where(sample.labels > 0, 2, 1)
+    strokes = paint_strokes(truth, {1: 0.01, 2: 0.01}, np.random.default_rng(0))
+    for value in (1, 2):
+        layer.data_setitem(np.nonzero(strokes == value), value)
+    train(docks["Train"])
+    photograph(viewer, docks["Train"], "segmented")
+    viewer.close()
+
+
+def open_viewer(sample: str) -> tuple[napari.Viewer, dict[str, QWidget]]:
+    """Open a sample with all docks."""
+    viewer = napari.Viewer()
+    viewer.window.resize(*WINDOW)
+    viewer.open_sample("napari-convnet", sample)
+    docks = {
+        name: viewer.window.add_plugin_dock_widget("napari-convnet", name, tabify=True)[1]
+        for name in ("Annotate", "Train", "Predict")
+    }
+    wait(lambda: "looking" not in docks["Train"].device_line.text.text())
+    return viewer, docks
+
+
+def train(dock: QWidget) -> None:
+    """Press Train and wait until the result is shown."""
+    dock.train_button.click()
+    wait(lambda: dock.train_button.isEnabled() and dock.result.text().count("\n"))
+
+
+def photograph(viewer: napari.Viewer, dock: QWidget, name: str) -> None:
+    """Bring a dock to the front and save the window."""
+    dock.parentWidget().raise_()
+    wait_seconds(1)
+    viewer.window.screenshot(str(FOLDER / f"{name}.png"), flash=False, canvas_only=False)
+
+
+def wait(is_done: Callable[[], bool], seconds: float = 600) -> None:
+    """Let the window work until something is so."""
+    end = time.monotonic() + seconds
+    while not is_done():
+        if time.monotonic() > end:
+            raise TimeoutError("the docks did not answer")
+        QApplication.processEvents()
+        time.sleep(0.01)
+
+
+def wait_seconds(seconds: float) -> None:
+    """Let the window work for a while."""
+    end = time.monotonic() + seconds
+    wait(lambda: time.monotonic() > end)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""Train convolutional networks on your own annotations, in napari, in Python and on the command line.
+
+The names below are the whole public interface. They are imported when first used, so that importing the
+package (which napari does at every start) costs next to nothing and brings in neither torch nor Qt.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import Any
+
+__version__ = "0.1.0"
+
+# torch's threads wait for each other hundreds of times a step, and GNU OpenMP lets them spin for
+# milliseconds while they do. Where other programs are busy, that made a step 10 times slower
+# (benchmarks/busy_machine.py); a short spin does not. It must be said before torch is loaded, and
+# whoever set it already knows better.
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+
+_HOME_OF = {
+    "AnnotatedObjects": "samples",
+    "AnnotatedPixels": "samples",
+    "ClassInfo": "classes",
+    "ClassificationSet": "samples",
+    "Model": "model_file",
+    "Project": "project",
+    "SegmentationSet": "samples",
+    "TrainingSettings": "settings",
+    "UserError": "errors",
+    "classify_objects": "prediction",
+    "clean_image": "images",
+    "load_model": "model_file",
+    "make_classes": "classes",
+    "object_centres": "prediction",
+    "read_sample": "sample_data",
+    "run": "training",
+    "save_model": "model_file",
+    "segment_image": "prediction",
+    "suggest_epochs": "training",
+    "train": "training",
+}
+
+__all__ = ["__version__", *_HOME_OF]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its module when it is first asked for (PEP 562)."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted(__all__)

@@ -1,0 +1,67 @@
+"""Classes: what an annotation can say, with a name and a colour each.
+
+Label values everywhere: 0 is "not annotated", k is the k-th class (1-based).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from napari_convnet.errors import UserError
+
+#: At most this many classes, because class maps are ``uint8`` with 0 reserved.
+MAX_CLASSES = 255
+
+#: Colours that people with colour-vision deficiency can tell apart: Okabe and Ito's eight without black,
+#: then tints that keep a lightness of their own (Okabe & Ito 2008; Tol 2021, "Colour schemes").
+PALETTE = (
+    "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442",
+    "#332288", "#999933", "#882255", "#44aa99", "#ddcc77", "#aa4499", "#bbbbbb",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ClassInfo:
+    """One class: its name and its colour as ``#rrggbb``."""
+
+    name: str
+    colour: str
+
+    def __post_init__(self) -> None:
+        if not self.name.strip() or len(self.name) > 60:
+            raise UserError("CN-511", "A class needs a name of 1 to 60 characters.")
+        if not re.fullmatch(r"#[0-9a-fA-F]{6}", self.colour):
+            raise UserError("CN-512", f"'{self.colour}' is not a colour of the form #rrggbb.")
+
+
+def palette_colour(index: int) -> str:
+    """Return the colour of the class at 0-based ``index``, repeating after the palette's end."""
+    return PALETTE[index % len(PALETTE)]
+
+
+def make_classes(names: Iterable[str]) -> tuple[ClassInfo, ...]:
+    """Give every name the palette's next colour.
+
+    Raises
+    ------
+    UserError
+        If a name is empty, given twice, or there are more than 255.
+    """
+    names = tuple(names)
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UserError("CN-513", f"Two classes are called '{twice}'. Give each its own name.")
+    if len(names) > MAX_CLASSES:
+        raise UserError(
+            "CN-514",
+            f"{len(names)} classes: at most {MAX_CLASSES}. Is this an instance label image?",
+        )
+    return tuple(ClassInfo(name, palette_colour(index)) for index, name in enumerate(names))
+
+
+def background_index(classes: tuple[ClassInfo, ...]) -> int:
+    """Return the index of the class that forms no objects: the one called "background", else the first."""
+    names = [info.name.strip().casefold() for info in classes]
+    return names.index("background") if "background" in names else 0

@@ -1,0 +1,296 @@
+"""The commands and their options; what they do is in the modules that they call.
+
+torch is imported inside the commands, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from napari_convnet import __version__
+from napari_convnet.cli.console import fail, print_table, say
+from napari_convnet.cli.options import (
+    BatchSize,
+    ClassNames,
+    Device,
+    Epochs,
+    Freeze,
+    Groups,
+    Instances,
+    LearningRate,
+    MaxSeconds,
+    ModelFile,
+    Network,
+    Output,
+    Pretrained,
+    Report,
+    Seed,
+    Size,
+    Validation,
+)
+from napari_convnet.errors import UserError
+
+
+class _Commands(TyperGroup):
+    """Commands that answer a wrong input by one message, and Ctrl+C by the shell's own exit status."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            fail(error)
+        except KeyboardInterrupt:
+            say("Interrupted. What was complete is kept; nothing is half written.")
+            sys.exit(130)
+        except Exception as error:
+            if not _is_out_of_memory(error):
+                raise
+            fail(
+                UserError(
+                    "CN-201",
+                    "Memory ran out. Your files are as they were. Close other programs, use a "
+                    "smaller --batch-size or --size, or --device cpu.",
+                    details=str(error),
+                )
+            )
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    torch = sys.modules.get("torch")  # not imported for this question
+    return isinstance(error, MemoryError) or (
+        torch is not None and isinstance(error, torch.OutOfMemoryError)
+    )
+
+
+app = typer.Typer(
+    name="napari-convnet",
+    cls=_Commands,
+    help="Train convolutional networks on annotated images, and apply them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+train_app = typer.Typer(help="Train a model on folders of images.", no_args_is_help=True)
+app.add_typer(train_app, name="train")
+
+
+@train_app.command("classify")
+def train_classify(
+    folder: Annotated[Path, typer.Argument(help="Holds one folder of images for each class.")],
+    output: Output,
+    network: Network = "convnet",
+    epochs: Epochs = None,
+    max_seconds: MaxSeconds = 0.0,
+    seed: Seed = 0,
+    validation: Validation = "0.2",
+    groups: Groups = None,
+    batch_size: BatchSize = None,
+    learning_rate: LearningRate = None,
+    pretrained: Pretrained = "none",
+    freeze: Freeze = False,
+    size: Size = None,
+    device: Device = "auto",
+    report: Report = None,
+) -> None:
+    """Train a classifier on a folder of images for each class.
+
+    Ctrl+C stops the training and keeps the best model so far.
+    """
+    from napari_convnet.cli.train import Options, train_classifier
+
+    options = Options(
+        output=output,
+        network=network,
+        epochs=epochs,
+        max_seconds=max_seconds,
+        seed=seed,
+        validation=validation,
+        groups=groups,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        pretrained=pretrained,
+        freeze=freeze,
+        size=size,
+        device=device,
+        report=report,
+    )
+    train_classifier(folder, options)
+
+
+@train_app.command("segment")
+def train_segment(
+    images: Annotated[Path, typer.Option(help="Folder of images.")],
+    labels: Annotated[
+        Path, typer.Option(help="Folder of label images of the same names; 0 = not annotated.")
+    ],
+    output: Output,
+    instances: Instances = False,
+    classes: ClassNames = None,
+    network: Network = "unet",
+    epochs: Epochs = None,
+    max_seconds: MaxSeconds = 0.0,
+    seed: Seed = 0,
+    validation: Validation = "0.2",
+    groups: Groups = None,
+    batch_size: BatchSize = None,
+    learning_rate: LearningRate = None,
+    pretrained: Pretrained = "none",
+    freeze: Freeze = False,
+    size: Size = None,
+    device: Device = "auto",
+    report: Report = None,
+) -> None:
+    """Train a segmentation on images and label images; sparse strokes are enough.
+
+    Labels are 0 = not annotated, k = class k. Ctrl+C stops and keeps the best model so far.
+    """
+    from napari_convnet.cli.train import Options, train_segmenter
+
+    options = Options(
+        output=output,
+        network=network,
+        epochs=epochs,
+        max_seconds=max_seconds,
+        seed=seed,
+        validation=validation,
+        groups=groups,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        pretrained=pretrained,
+        freeze=freeze,
+        size=size,
+        device=device,
+        report=report,
+    )
+    train_segmenter(images, labels, options, instances=instances, class_names=classes)
+
+
+@app.command()
+def predict(
+    model: ModelFile,
+    inputs: Annotated[list[Path], typer.Argument(help="Image files or folders of images.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")],
+    device: Device = "auto",
+) -> None:
+    """Apply a model to images.
+
+    A classifier writes `predictions.csv`; a segmentation writes `STEM_classes.tif` and
+    `STEM_objects.tif` for every image. An image that cannot be read is named and left out.
+    """
+    from napari_convnet.cli.apply import predict_files
+
+    predict_files(model, inputs, output, device)
+
+
+@app.command()
+def evaluate(
+    model: ModelFile,
+    folder: Annotated[
+        Path | None, typer.Argument(help="For a classifier: holds one folder for each class.")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="For a segmentation: folder of images.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="For a segmentation: folder of label images.")
+    ] = None,
+    instances: Instances = False,
+    validation: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FRACTION|FOLDER",
+            show_default="all images",
+            help="Measure only what `train` with this option holds out.",
+        ),
+    ] = None,
+    groups: Groups = None,
+    seed: Annotated[int, typer.Option(min=0, help="As it was for `train`.")] = 0,
+    device: Device = "auto",
+    report: Report = None,
+) -> None:
+    """Compare a model's answers with the truth."""
+    from napari_convnet.cli.apply import EvaluationData, evaluate_model
+
+    data = EvaluationData(
+        folder=folder,
+        images=images,
+        labels=labels,
+        instances=instances,
+        validation=validation,
+        groups=groups,
+        seed=seed,
+    )
+    evaluate_model(model, data, device, report)
+
+
+@app.command()
+def networks(
+    as_json: Annotated[bool, typer.Option("--json", help="For programs, with all facts.")] = False,
+) -> None:
+    """List the networks that can be trained."""
+    import torch
+
+    from napari_convnet.networks import NETWORKS, build_network, count_parameters
+
+    with torch.device("meta"):  # laid out without memory and without random weights
+        sizes = {name: count_parameters(build_network(name, 3, 2)) for name in NETWORKS}
+    rows = [
+        {
+            "network": entry.network_id,
+            "task": entry.task,
+            "title": entry.title,
+            "parameters": sizes[entry.network_id],
+            "input_size": entry.input_size,
+            "pretrained": entry.has_pretrained_weights,
+            "purpose": entry.purpose,
+            "source": entry.source,
+        }
+        for entry in NETWORKS.values()
+    ]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    title = "Networks (parameters at 3 channels and 2 classes)"
+    print_table(title, rows, ("network", "task", "parameters", "purpose"))
+
+
+@app.command()
+def demo(
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for pictures, tables, models and the report.")
+    ] = Path("demo"),
+    gui: Annotated[
+        bool | None,
+        typer.Option(
+            "--gui/--no-gui", show_default="if there is a screen", help="Open napari after."
+        ),
+    ] = None,
+    device: Device = "auto",
+    seed: Seed = 0,
+) -> None:
+    """Classify cells and segment nuclei on the sample images, in a few minutes."""
+    from napari_convnet.cli.demo import run_demonstration
+
+    run_demonstration(out, gui=gui, device=device, seed=seed)
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and leave.", is_eager=True)
+    ] = False,
+) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; exit status 0 = done, 1 = wrong input, 2 = wrong usage, 130 = Ctrl+C."""
+    app()

@@ -1,0 +1,198 @@
+"""Applying a model to files: predict, and evaluate against the truth."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_convnet.cli.console import follow, format_value, print_table, say
+from napari_convnet.cli.inputs import (
+    list_held_pairs,
+    list_inputs,
+    list_pairs,
+    parse_validation,
+    read_aloud,
+    read_folder,
+    split_folder,
+)
+from napari_convnet.cli.reports import (
+    check_file,
+    make_folder,
+    write_report,
+    write_table,
+    write_tiff,
+)
+from napari_convnet.devices import choose_device
+from napari_convnet.errors import UserError
+from napari_convnet.evaluation import evaluate_classification, evaluate_segmentation, versions
+from napari_convnet.folders import group_names
+from napari_convnet.images import CleanImage, repeat_grey
+from napari_convnet.model_file import Model, load_model
+from napari_convnet.prediction import check_model_fits, classify_images, segment_image
+from napari_convnet.progress import Progress
+from napari_convnet.samples import images_held_out
+from napari_convnet.training import run
+
+#: Images that are in memory at once.
+_BATCH = 64
+
+Failures = dict[Path, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationData:
+    """The data options of ``evaluate``, as given."""
+
+    folder: Path | None
+    images: Path | None
+    labels: Path | None
+    instances: bool
+    validation: str | None
+    groups: str | None
+    seed: int
+
+
+def predict_files(model_path: Path, inputs: Sequence[Path], output: Path, device: str) -> None:
+    """Apply a model to image files; a file that cannot be used is named and the rest goes on."""
+    model = load_model(model_path)
+    choose_device(device)
+    files = list_inputs(inputs, output)
+    make_folder(output)
+    if model.card.task == "classify":
+        failures = follow(_classify_files(model, files, output, device), "classifying")
+    else:
+        failures = follow(_segment_files(model, files, output, device), "segmenting")
+    for path, reason in failures.items():
+        say(f"{path}: {reason}", "red")
+    say(f"{len(files) - len(failures)} of {len(files)} images predicted; results are in {output}")
+    if failures:
+        raise SystemExit(1)
+
+
+def _classify_files(
+    model: Model, files: Sequence[Path], output: Path, device: str
+) -> Generator[Progress, None, Failures]:
+    failures: Failures = {}
+    names = [entry.name for entry in model.card.classes]
+    rows: list[tuple[str, ...]] = []
+    for start in range(0, len(files), _BATCH):
+        images: dict[Path, CleanImage] = {}
+        for path in files[start : start + _BATCH]:
+            try:
+                images[path] = _read_fitting(model, path)
+            except UserError as error:
+                failures[path] = f"{error.code} {error.message}"
+        result = run(
+            classify_images(model, list(images.values()).__getitem__, len(images), device=device)
+        )
+        for path, value, row in zip(images, result.values, result.probabilities, strict=True):
+            rows.append((str(path), names[value - 1], *(f"{p:.6f}" for p in row)))
+        done = min(len(files), start + _BATCH)
+        yield Progress(done=done, total=len(files), text=f"{done} of {len(files)} images")
+    if rows:
+        columns = ("file", "class", *(f"probability_{name}" for name in names))
+        write_table(output / "predictions.csv", columns, rows)
+    return failures
+
+
+def _read_fitting(model: Model, path: Path) -> CleanImage:
+    image = repeat_grey(read_aloud(path), len(model.card.channels))
+    check_model_fits(model, "classify", image)
+    return image
+
+
+def _segment_files(
+    model: Model, files: Sequence[Path], output: Path, device: str
+) -> Generator[Progress, None, Failures]:
+    failures: Failures = {}
+    stems: set[str] = set()
+    for done, path in enumerate(files, start=1):
+        try:
+            if path.stem in stems:
+                raise UserError(
+                    "CN-638",
+                    f"Another image is called '{path.stem}', too; predict it into another folder.",
+                )
+            result = run(segment_image(model, read_aloud(path), device=device))
+        except UserError as error:
+            failures[path] = f"{error.code} {error.message}"
+        else:
+            stems.add(path.stem)
+            write_tiff(output / f"{path.stem}_classes.tif", result.classes)
+            write_tiff(output / f"{path.stem}_objects.tif", result.objects.astype(np.uint32))
+        yield Progress(done=done, total=len(files), text=f"{done} of {len(files)} images")
+    return failures
+
+
+def evaluate_model(
+    model_path: Path, data: EvaluationData, device: str, report_path: Path | None
+) -> None:
+    """Measure a model on a folder and print and write the scores."""
+    started = time.monotonic()
+    if report_path:
+        check_file(report_path)
+    model = load_model(model_path)
+    choose_device(device)
+    evaluate = _evaluate_classify if model.card.task == "classify" else _evaluate_segment
+    report = {
+        "command": "evaluate",
+        "model": str(model_path),
+        **evaluate(model, data, device),
+        "seed": data.seed,
+        "versions": versions(),
+        "seconds": round(time.monotonic() - started, 2),
+    }
+    if report_path:
+        write_report(report_path, report)
+    _print_scores(model, report)
+
+
+def _evaluate_classify(model: Model, data: EvaluationData, device: str) -> dict[str, Any]:
+    if data.folder is None or data.images or data.labels or data.instances:
+        raise UserError(
+            "CN-509", "This model classifies: give a folder that holds a folder for each class."
+        )
+    if data.validation is None:
+        folder, indices = read_folder(data.folder), None
+    else:
+        folder, split = split_folder(data.folder, data.validation, data.groups, data.seed)
+        indices = split.validation.tolist()
+    return follow(evaluate_classification(model, folder, indices, device=device), "evaluating")
+
+
+def _evaluate_segment(model: Model, data: EvaluationData, device: str) -> dict[str, Any]:
+    if data.images is None or data.labels is None or data.folder:
+        raise UserError("CN-509", "This model segments: give --images and --labels.")
+    n_classes = 0 if data.instances else len(model.card.classes)
+    fraction, folder = parse_validation(data.validation) if data.validation else (0.0, None)
+    if folder is not None:
+        pairs = list_held_pairs(folder, data.images, data.labels, n_classes)
+    else:
+        pairs = list_pairs(data.images, data.labels, n_classes)
+    if data.validation and folder is None:
+        groups = group_names([p.image for p in pairs], data.groups) if data.groups else None
+        labels = [pair.read()[1] for pair in pairs]
+        held = images_held_out(labels, data.instances, fraction, groups, data.seed)
+        pairs = tuple(pairs[i] for i in held)
+    steps = evaluate_segmentation(model, pairs, instances=data.instances, device=device)
+    return follow(steps, "evaluating")
+
+
+def _print_scores(model: Model, report: dict[str, Any]) -> None:
+    is_classifier = model.card.task == "classify"
+    columns = ("n", "precision", "recall", "f1") if is_classifier else ("iou", "dice")
+    print_table(
+        f"{model.card.name} on {report['data']['images']} images",
+        [{"class": name, **scores} for name, scores in report["classes"].items()],
+        ("class", *columns),
+    )
+    score = "accuracy" if is_classifier else "mean_iou"
+    say(f"{score.replace('_', ' ').replace('iou', 'IoU')} {format_value(report[score])}")
+    if "objects" in report:
+        precision = report["objects"]["average_precision_at_iou_0.5"]
+        say(f"average precision at IoU 0.5: {format_value(precision)}")

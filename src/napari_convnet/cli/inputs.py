@@ -1,0 +1,176 @@
+"""Image files as the commands read them: every pixel that is ignored is said, every label is checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from napari_convnet.cli.console import say_ignored
+from napari_convnet.errors import UserError
+from napari_convnet.folders import (
+    ClassFolder,
+    ImagePair,
+    group_names,
+    list_images,
+    pair_images,
+    read_class_folder,
+    read_image,
+)
+from napari_convnet.images import CleanImage, check_labels
+from napari_convnet.samples import Split, split_by_group, split_by_sample, split_given
+
+
+class SpokenClassFolder(ClassFolder):
+    """A folder per class whose reading says how many pixels are ignored."""
+
+    def read(self, index: int) -> CleanImage:
+        """Read the image of a sample index."""
+        return read_aloud(self.files[index])
+
+
+@dataclass(frozen=True)
+class CheckedPair(ImagePair):
+    """An image with labels that belong to it.
+
+    Parameters
+    ----------
+    n_classes
+        Labels above this number are refused; 0 = any label.
+    """
+
+    n_classes: int = 0
+
+    def read(self) -> tuple[CleanImage, np.ndarray]:
+        """Read the image and its labels ``(Y, X)``, and say how many pixels are ignored.
+
+        Raises
+        ------
+        UserError
+            CN-61x for labels that cannot be used, CN-641 for a label above the number of classes.
+        """
+        image, labels = super().read()
+        say_ignored(image)
+        labels = check_labels(labels, image.pixels.shape[1:], self.labels.name)
+        if self.n_classes and labels.size and int(labels.max()) > self.n_classes:
+            raise UserError(
+                "CN-641",
+                f"'{self.labels.name}' has label {labels.max()}, but there are {self.n_classes} "
+                "classes. If labels are whole objects, add --instances.",
+            )
+        return image, labels
+
+
+def read_aloud(path: Path) -> CleanImage:
+    """Read an image and say how many of its pixels are ignored."""
+    image = read_image(path)
+    say_ignored(image)
+    return image
+
+
+def list_inputs(inputs: Sequence[Path], output: Path) -> list[Path]:
+    """Return the image files among files and folders (with what is in them), each once.
+
+    What lies in the output folder is left out: it came from an earlier run.
+
+    Raises
+    ------
+    UserError
+        CN-631 for a path that does not exist, CN-636 without images, CN-639 if results would go
+        into a folder of inputs.
+    """
+    found: dict[Path, Path] = {}
+    for path in inputs:
+        if not path.exists():
+            raise UserError("CN-631", f"There is no file or folder '{path}'. Check the path.")
+        if path.is_dir() and path.resolve() == output.resolve():
+            raise UserError(
+                "CN-639",
+                f"Results would mix with the images in '{path}'. Choose another folder with -o.",
+            )
+        for file in _images_below(path) if path.is_dir() else [path]:
+            resolved = file.resolve()
+            if path == file or output.resolve() not in resolved.parents:
+                found.setdefault(resolved, file)
+    if not found:
+        raise UserError("CN-636", f"No images in {', '.join(map(str, inputs))}. Check the path.")
+    return list(found.values())
+
+
+def _images_below(folder: Path) -> list[Path]:
+    below = (path for path in folder.rglob("*") if path.is_dir())
+    hidden = (path for path in below if not path.name.startswith("."))
+    return [image for part in (folder, *sorted(hidden)) for image in list_images(part)]
+
+
+def split_folder(
+    root: Path, validation: str, groups: str | None, seed: int
+) -> tuple[ClassFolder, Split]:
+    """List a folder per class and hold out a share of it, or append a folder that is held out."""
+    folder = read_folder(root)
+    fraction, held_root = parse_validation(validation)
+    if held_root is not None:
+        held = read_class_folder(held_root, folder.class_names)
+        targets = np.concatenate([folder.targets, held.targets])
+        both = SpokenClassFolder(root, folder.files + held.files, targets, folder.class_names)
+        is_held = np.arange(len(both.files)) >= len(folder.files)
+        return both, split_given(targets, is_held, str(held_root))
+    if groups is None or fraction == 0:
+        return folder, split_by_sample(folder.targets, fraction, seed)
+    split = split_by_group(folder.targets, group_names(folder.files, groups), fraction, seed)
+    if split is None:
+        raise groups_cannot_be_held_out(groups)
+    return folder, split
+
+
+def read_folder(root: Path) -> ClassFolder:
+    """List a folder per class."""
+    folder = read_class_folder(root)
+    return SpokenClassFolder(folder.root, folder.files, folder.targets, folder.class_names)
+
+
+def list_pairs(images: Path, labels: Path, n_classes: int = 0) -> tuple[CheckedPair, ...]:
+    """Pair images with label images of the same stem."""
+    pairs = pair_images(images, labels)
+    return tuple(CheckedPair(pair.image, pair.labels, n_classes) for pair in pairs)
+
+
+def list_held_pairs(
+    folder: Path, images: Path, labels: Path, n_classes: int = 0
+) -> tuple[CheckedPair, ...]:
+    """Pair the images of a validation folder, which has the same two folders in it as the data."""
+    names = images.resolve().name, labels.resolve().name
+    if names[0] == names[1]:
+        raise UserError(
+            "CN-507",
+            f"--images and --labels are both called '{names[0]}', so '{folder}' cannot hold both. "
+            "Name the folders differently, for example 'images' and 'labels'.",
+        )
+    return list_pairs(folder / names[0], folder / names[1], n_classes)
+
+
+def parse_validation(text: str) -> tuple[float, Path | None]:
+    """Read ``--validation``: a share from 0 to 0.9, or a folder (CN-507)."""
+    try:
+        fraction = float(text)
+    except ValueError:
+        if not Path(text).is_dir():
+            raise UserError(
+                "CN-507",
+                f"--validation {text}: give a share from 0 to 0.9, or a folder that exists.",
+            ) from None
+        return 0.0, Path(text)
+    if not 0 <= fraction <= 0.9:
+        raise UserError("CN-507", f"--validation {text}: give a share from 0 to 0.9, or a folder.")
+    return fraction, None
+
+
+def groups_cannot_be_held_out(groups: str) -> UserError:
+    """Return the message for groups of which none can be held out whole."""
+    return UserError(
+        "CN-637",
+        f"The groups of '{groups}' cannot be held out: too few groups, or one holds most images. "
+        "Choose another pattern, or give a folder to --validation.",
+    )

@@ -1,0 +1,194 @@
+"""The card: everything besides the weights that using a model takes, under a strict schema."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    model_validator,
+)
+
+from napari_convnet.classes import MAX_CLASSES
+from napari_convnet.errors import UserError
+
+#: The newest format that this version reads and the one that it writes.
+FORMAT_VERSION = 1
+
+_TAG = re.compile(r"<[A-Za-z/!?]")
+#: Characters that turn the reading direction around: a stranger's text must read as it is stored.
+_DIRECTION_MARKS = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_RESERVED_SETTINGS = {"network_id", "in_channels", "n_classes", "input_size"}
+
+
+def _showable(text: str) -> str:
+    if _TAG.search(text):
+        raise ValueError("text with HTML tags is not allowed")
+    if any(
+        c in _DIRECTION_MARKS or unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in text
+    ):
+        raise ValueError("control characters are not allowed")
+    return text
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("a blank name is not allowed")
+    return text
+
+
+def _clean_json(value: object) -> object:
+    """Check every text inside a JSON value, and turn NaN, which JSON does not know, into None."""
+    if isinstance(value, dict):
+        return {_clean_json(key): _clean_json(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_clean_json(inner) for inner in value]
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return _showable(value) if isinstance(value, str) else value
+
+
+def _iso_time(text: str) -> str:
+    datetime.fromisoformat(text)
+    return text
+
+
+Text = Annotated[str, StringConstraints(max_length=2000), AfterValidator(_showable)]
+Name = Annotated[Text, StringConstraints(max_length=60), AfterValidator(_not_blank)]
+Json = Annotated[JsonValue, BeforeValidator(_clean_json)]
+Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.\-]{0,59}$")]
+Side = Annotated[int, Field(ge=1, le=4096)]
+Integer = Annotated[int, Field(ge=-(2**53), le=2**53)]
+Scalar = Integer | float | bool | Text | None
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class ClassCard(_Strict):
+    """One class: its name, its colour as ``#rrggbb``, and whether it means "nothing here"."""
+
+    name: Name
+    colour: Annotated[str, StringConstraints(pattern=r"^#[0-9a-fA-F]{6}$")]
+    is_background: bool = False
+
+
+class NormalisationCard(_Strict):
+    """How an image's values were brought to the network's range.
+
+    Parameters
+    ----------
+    mode
+        ``"per_image"``: each image by its own values; ``"training_set"``: by ``mean`` and ``std``;
+        ``"unit"``: nothing is changed.
+    mean, std
+        One number a channel, in the image's own units; empty where the mode does not use them.
+    """
+
+    mode: Literal["per_image", "training_set", "unit"]
+    mean: Annotated[tuple[float, ...], Field(max_length=256)] = ()
+    std: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(max_length=256)] = ()
+
+
+class ModelCard(_Strict):
+    """What a model is, for which images, and how it came to be. Sequences are tuples.
+
+    Parameters
+    ----------
+    format_version
+        Version of the file format.
+    name
+        The model's name, 1 to 60 characters.
+    task
+        ``"classify"`` (one class for a patch or image) or ``"segment"`` (one for every pixel).
+    network, network_settings
+        Id in the catalogue of networks, and its settings there.
+    channels
+        Names of the image channels, in the order in which the network takes them.
+    classes
+        Class k (1-based) is output channel k - 1.
+    input_size
+        (Y, X) in pixels: what the network takes to classify; the patch it was trained on to
+        segment.
+    patch_size
+        Side in image pixels of the square cut around an object; None where whole images are
+        resized.
+    normalisation
+        How image values are scaled before the network.
+    objects_from
+        How objects are made from a segmentation, such as ``"components"``; None where they are not.
+    pixel_size, units
+        Size of a pixel along each spatial axis, slowest axis first, and the unit of each.
+    training, scores, versions
+        Settings, results and library versions, for people to read. NaN in scores is kept as None.
+    created
+        Time in ISO 8601.
+    """
+
+    format_version: Annotated[int, Field(ge=1, le=FORMAT_VERSION)] = FORMAT_VERSION
+    name: Name
+    task: Literal["classify", "segment"]
+    network: Identifier
+    network_settings: Annotated[
+        dict[Identifier, Integer | float | bool | Name], Field(max_length=32)
+    ]
+    channels: Annotated[tuple[Name, ...], Field(min_length=1, max_length=256)]
+    classes: Annotated[tuple[ClassCard, ...], Field(min_length=1, max_length=MAX_CLASSES)]
+    input_size: tuple[Side, Side]
+    patch_size: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    normalisation: NormalisationCard
+    objects_from: Identifier | None = None
+    pixel_size: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(max_length=5)] | None = (
+        None
+    )
+    units: Annotated[tuple[Name, ...], Field(max_length=5)] | None = None
+    training: Annotated[dict[Name, Scalar], Field(max_length=200)] = {}
+    scores: Annotated[dict[Name, Json], Field(max_length=200)] = {}
+    versions: Annotated[dict[Name, Text], Field(max_length=50)] = {}
+    created: Annotated[str, StringConstraints(max_length=40), AfterValidator(_iso_time)]
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> ModelCard:
+        names = [entry.name for entry in self.classes]
+        if len(set(names)) != len(names):
+            raise ValueError("two classes have the same name")
+        if _RESERVED_SETTINGS & self.network_settings.keys():
+            raise ValueError("a network setting has a reserved name")
+        scaling = self.normalisation
+        expected = len(self.channels) if scaling.mode == "training_set" else len(scaling.mean)
+        if not len(scaling.mean) == len(scaling.std) == expected or expected not in (
+            0,
+            len(self.channels),
+        ):
+            raise ValueError("normalisation needs one mean and one std for every channel")
+        return self
+
+
+def check_channels(card: ModelCard, n_channels: int, layer_name: str) -> None:
+    """Refuse an image whose number of channels is not the model's.
+
+    Raises
+    ------
+    UserError
+        CN-106, with both numbers.
+    """
+    expected = len(card.channels)
+    if n_channels != expected:
+        names = ", ".join(card.channels)
+        names = names if len(names) <= 80 else names[:79] + "\u2026"
+        raise UserError(
+            "CN-106",
+            f"This model expects {expected} channel{'s' * (expected != 1)} ({names}); layer "
+            f"'{layer_name[:60]}' has {n_channels}. Choose other channels or another model.",
+        )

@@ -1,0 +1,26 @@
+"""Prediction: a model applied to cells, to image files and to whole images, tile by tile.
+
+Every job is a generator of `Progress` that returns its result; `napari_convnet.run` exhausts it.
+"""
+
+from napari_convnet.prediction.classification import (
+    Classification,
+    classify_images,
+    classify_objects,
+    object_centres,
+)
+from napari_convnet.prediction.fitting import check_model_fits, normalisation_of
+from napari_convnet.prediction.objects import separate_objects
+from napari_convnet.prediction.segmentation import Segmentation, segment_image
+
+__all__ = [
+    "Classification",
+    "Segmentation",
+    "check_model_fits",
+    "classify_images",
+    "classify_objects",
+    "normalisation_of",
+    "object_centres",
+    "segment_image",
+    "separate_objects",
+]

@@ -1,0 +1,158 @@
+"""Classes of cells and of whole images."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from napari_convnet.devices import choose_device, use_all_cores
+from napari_convnet.images import CleanImage, cut_patch, repeat_grey
+from napari_convnet.model_file import Model
+from napari_convnet.prediction.fitting import check_model_fits, normalisation_of
+from napari_convnet.progress import Progress
+from napari_convnet.samples import resize_patch, resize_patches
+
+#: Patches that go through the network at once: few enough for any memory, enough to keep it busy.
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Classification:
+    """Classes of objects or images.
+
+    Parameters
+    ----------
+    labels
+        ``(N,)`` label of each object in its label image, or index of each image.
+    centres
+        ``(N, 2)`` rows and columns in pixels; zeros for whole images.
+    probabilities
+        ``(N, K)`` float32, rows sum to 1.
+    """
+
+    labels: np.ndarray
+    centres: np.ndarray
+    probabilities: np.ndarray
+
+    @property
+    def values(self) -> np.ndarray:
+        """Class values ``(N,)`` int64, k = k-th class."""
+        return self.probabilities.argmax(1).astype(np.int64) + 1
+
+    @property
+    def confidence(self) -> np.ndarray:
+        """Probability ``(N,)`` of the class that was chosen."""
+        return self.probabilities.max(1, initial=0.0)
+
+
+def object_centres(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the labels of all objects and their centres.
+
+    Parameters
+    ----------
+    labels
+        ``(Y, X)`` instance labels, 0 = background; need not be contiguous.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Labels ``(N,)``, ascending, and centres of mass ``(N, 2)``, rows and columns in pixels.
+    """
+    positions = np.nonzero(labels)
+    present, index = np.unique(labels[positions], return_inverse=True)
+    counts = np.bincount(index)
+    centres = [np.bincount(index, axis) / counts for axis in positions]
+    return present, np.stack(centres, axis=1)
+
+
+def classify_objects(
+    model: Model,
+    image: CleanImage,
+    labels: np.ndarray,
+    centres: np.ndarray,
+    *,
+    device: str = "auto",
+    stop: threading.Event | None = None,
+) -> Generator[Progress, None, Classification]:
+    """Classify objects of an image by the patches around their centres.
+
+    Parameters
+    ----------
+    labels, centres
+        ``(N,)`` and ``(N, 2)``, as `object_centres` returns them.
+    stop
+        Looked at after every batch; what is done is returned.
+
+    Raises
+    ------
+    UserError
+        CN-106 when the model does not fit the image.
+    """
+    check_model_fits(model, "classify", image)
+    pixels = normalisation_of(model).apply(image.pixels)
+    size = model.card.patch_size or max(model.card.input_size)
+
+    def patches(start: int, end: int) -> np.ndarray:
+        return np.stack([cut_patch(pixels, centre, size) for centre in centres[start:end]])
+
+    probabilities = yield from _classify(model, patches, len(labels), device, stop)
+    n = len(probabilities)
+    return Classification(labels[:n], centres[:n], probabilities)
+
+
+def classify_images(
+    model: Model,
+    read: Callable[[int], CleanImage],
+    n_images: int,
+    *,
+    device: str = "auto",
+    stop: threading.Event | None = None,
+) -> Generator[Progress, None, Classification]:
+    """Classify whole images (one class an image), which ``read`` returns by index.
+
+    Raises
+    ------
+    UserError
+        CN-106 when the model does not fit an image, and whatever ``read`` raises.
+    """
+    normalisation = normalisation_of(model)
+
+    def patches(start: int, end: int) -> np.ndarray:
+        found = []
+        for index in range(start, end):
+            image = repeat_grey(read(index), len(model.card.channels))
+            check_model_fits(model, "classify", image)
+            found.append(normalisation.apply(resize_patch(image.pixels, model.card.input_size[0])))
+        return np.stack(found)
+
+    probabilities = yield from _classify(model, patches, n_images, device, stop)
+    n = len(probabilities)
+    return Classification(np.arange(n), np.zeros((n, 2)), probabilities)
+
+
+def _classify(
+    model: Model,
+    patches: Callable[[int, int], np.ndarray],
+    n: int,
+    device: str,
+    stop: threading.Event | None,
+) -> Generator[Progress, None, np.ndarray]:
+    """Return the probabilities ``(n, K)`` of the patches that a function cuts by start and end."""
+    use_all_cores()
+    chosen = choose_device(device)
+    network = model.network.to(chosen).eval()
+    found = [np.empty((0, len(model.card.classes)), np.float32)]
+    for start in range(0, n, _BATCH):
+        end = min(n, start + _BATCH)
+        inputs = resize_patches(patches(start, end), model.card.input_size[0])
+        with torch.inference_mode():
+            logits = network(torch.from_numpy(inputs).to(chosen))
+            found.append(logits.float().softmax(1).cpu().numpy())
+        yield Progress(done=end, total=n, text=f"{end} of {n} classified")
+        if stop is not None and stop.is_set():
+            break
+    return np.concatenate(found)

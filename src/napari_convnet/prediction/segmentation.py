@@ -1,0 +1,86 @@
+"""Classes of pixels, tile by tile."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from napari_convnet.devices import choose_device, use_all_cores
+from napari_convnet.images import CleanImage
+from napari_convnet.model_file import Model
+from napari_convnet.prediction.fitting import check_model_fits, normalisation_of
+from napari_convnet.prediction.objects import separate_objects
+from napari_convnet.prediction.tiles import cut_tiles
+from napari_convnet.progress import Progress
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """Classes of pixels and the objects they form.
+
+    Parameters
+    ----------
+    classes
+        ``(Y, X)`` uint8, k = k-th class; 0 where prediction was stopped before.
+    objects
+        ``(Y, X)`` int32 instance labels, 0 = background.
+    object_values
+        ``(n + 1,)`` uint8: class value of each object by its label; index 0 is background.
+    """
+
+    classes: np.ndarray
+    objects: np.ndarray
+    object_values: np.ndarray
+
+
+def segment_image(
+    model: Model,
+    image: CleanImage,
+    *,
+    tile_size: int = 512,
+    smallest_object: int = 20,
+    device: str = "auto",
+    stop: threading.Event | None = None,
+) -> Generator[Progress, None, Segmentation]:
+    """Give every pixel of an image a class, then tell objects apart.
+
+    Parameters
+    ----------
+    tile_size
+        Side in pixels of the tiles that are predicted at once; the result does not depend on it,
+        because tiles overlap by what the network can see.
+    smallest_object
+        Objects of fewer pixels are left out.
+    stop
+        Looked at after every tile; pixels that were not reached are 0.
+
+    Raises
+    ------
+    UserError
+        CN-106 when the model does not fit the image.
+    """
+    check_model_fits(model, "segment", image)
+    use_all_cores()
+    pixels = normalisation_of(model).apply(image.pixels)
+    classes = np.zeros(pixels.shape[1:], np.uint8)
+    tiles = list(cut_tiles(classes.shape, tile_size, model.network))
+    chosen = choose_device(device)
+    network = model.network.to(chosen).eval()
+    for done, tile in enumerate(tiles, start=1):
+        inputs = np.ascontiguousarray(pixels[(slice(None), *tile.read)])
+        with torch.inference_mode():
+            logits = network(torch.from_numpy(inputs)[None].to(chosen))[0]
+            best = logits.argmax(0).to(torch.uint8).cpu().numpy()
+        classes[tile.write] = best[tile.within] + 1
+        yield Progress(done=done, total=len(tiles), text=f"tile {done} of {len(tiles)}")
+        if stop is not None and stop.is_set():
+            break
+    # Without a class called background every class forms objects.
+    entries = enumerate(model.card.classes, start=1)
+    background = next((value for value, entry in entries if entry.is_background), 0)
+    objects, values = separate_objects(classes, background, smallest_object)
+    return Segmentation(classes, objects, values)

@@ -1,0 +1,39 @@
+"""How far a job is: the one thing that every event of every job tells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """One step of a job.
+
+    Parameters
+    ----------
+    done, total
+        Steps finished and steps in all; ``total`` is 0 while it is not known.
+    text
+        What is going on, for a person.
+    """
+
+    done: int
+    total: int
+    text: str
+
+
+def format_seconds(seconds: float) -> str:
+    """Write a duration as people say it: ``8 s``, ``2 min 05 s``, ``1 h 03 min``."""
+    seconds = max(0, round(seconds))
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60:02d} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
+
+
+def seconds_left(elapsed: float, done: int, total: int) -> float | None:
+    """Return the seconds that remain at the present pace, or None while nothing is known."""
+    if done <= 0 or total <= 0:
+        return None
+    return elapsed / done * max(0, total - done)

@@ -1,0 +1,30 @@
+"""The project file ``name.convnet``: images by reference, classes, annotations, runs and models.
+
+One SQLite file in which every edit is a transaction, so there is nothing to save; `Project` is its
+only mutable face, and everything it returns is frozen. The format is described in
+``docs/project_format.md``.
+"""
+
+from __future__ import annotations
+
+from napari_convnet.project.backups import backups_of
+from napari_convnet.project.images import content_hash
+from napari_convnet.project.project import Project
+from napari_convnet.project.records import (
+    EpochRecord,
+    ImageRecord,
+    ObjectAnnotation,
+    PatchAnnotation,
+    RunRecord,
+)
+
+__all__ = [
+    "EpochRecord",
+    "ImageRecord",
+    "ObjectAnnotation",
+    "PatchAnnotation",
+    "Project",
+    "RunRecord",
+    "backups_of",
+    "content_hash",
+]

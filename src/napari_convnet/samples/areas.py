@@ -1,0 +1,147 @@
+"""Areas of annotated images: where training patches are cut, and what is held out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_convnet.errors import UserError
+from napari_convnet.samples.instances import instance_classes
+from napari_convnet.samples.split import RegionCut, cut_by_region, split_by_group
+
+#: (image index, rows, columns).
+Area = tuple[int, slice, slice]
+
+
+@dataclass(frozen=True)
+class Areas:
+    """Areas for training and areas that are held out.
+
+    Parameters
+    ----------
+    training, validation
+        (image index, rows, columns) each; they never overlap.
+    description
+        What is held out, in plain words.
+    warning
+        Why the score may not mean much, or "".
+    """
+
+    training: tuple[Area, ...]
+    validation: tuple[Area, ...]
+    description: str
+    warning: str = ""
+
+
+def given_areas(targets: Sequence[np.ndarray], n_training: int) -> Areas:
+    """Train on the first images and hold out the others, as the user chose."""
+    kept, held = np.arange(n_training), np.arange(n_training, len(targets))
+    description = f"{len(held)} images chosen by you"
+    return Areas(_whole(targets, kept), _whole(targets, held), description)
+
+
+def choose_areas(
+    targets: Sequence[np.ndarray],
+    patch_size: int,
+    fraction: float,
+    groups: Sequence | None,
+    seed: int,
+) -> Areas:
+    """Hold out whole images where there are several, else a strip of each image with a gap.
+
+    Parameters
+    ----------
+    targets
+        ``(Y, X)`` class indices of each image, -1 = not annotated.
+    patch_size
+        The gap is as wide, or an eighth of the image where that is less.
+    fraction
+        Share of the annotations to hold out; 0 holds out nothing.
+    groups
+        One name an image; images of one group stay together.
+    """
+    everything = _whole(targets, np.arange(len(targets)))
+    nothing = "nothing is held out"
+    if fraction <= 0:
+        return Areas(everything, (), nothing, "No score can be measured.")
+    held = _hold_out_images(targets, fraction, groups, seed)
+    if held is not None:
+        kept = np.setdiff1d(np.arange(len(targets)), held)
+        description = f"{len(held)} of {len(targets)} images held out"
+        return Areas(_whole(targets, kept), _whole(targets, held), description)
+    training: list[Area] = []
+    held_out: list[Area] = []
+    for index, target in enumerate(targets):
+        cut = _cut_image(target, patch_size, fraction)
+        if cut is None:
+            training.append(everything[index])
+            continue
+        kept_area, held_area = cut.areas(target.shape)
+        training.append((index, *kept_area))
+        held_out.append((index, *held_area))
+    if not held_out:
+        reason = f"every class needs strokes in at least two places that lie {patch_size} px apart."
+        return Areas(everything, (), nothing, f"No score can be measured: {reason}")
+    strips = f"a strip of {len(held_out)} of {len(targets)} images held out"
+    description = f"{strips}, with a gap to the training area"
+    return Areas(tuple(training), tuple(held_out), description)
+
+
+def images_held_out(
+    labels: Sequence[np.ndarray],
+    instances: bool,
+    fraction: float,
+    groups: Sequence | None,
+    seed: int,
+) -> np.ndarray:
+    """Return the indices of the images that training with the same options would hold out.
+
+    Raises
+    ------
+    UserError
+        CN-642 where training would hold out regions instead of whole images.
+    """
+    values = [instance_classes(label) if instances else label for label in labels]
+    targets = [value.astype(np.int64) - 1 for value in values]
+    held = _hold_out_images(targets, fraction, groups, seed) if fraction > 0 else None
+    if held is None:
+        raise UserError(
+            "CN-642",
+            f"These {len(labels)} images cannot be split by image. Leave out --validation to measure "
+            "on all of them, or give a folder.",
+        )
+    return held
+
+
+def _whole(targets: Sequence[np.ndarray], indices: np.ndarray) -> tuple[Area, ...]:
+    shapes = [targets[i].shape for i in indices]
+    return tuple(
+        (int(i), slice(0, rows), slice(0, columns))
+        for i, (rows, columns) in zip(indices, shapes, strict=True)
+    )
+
+
+def _hold_out_images(
+    targets: Sequence[np.ndarray], fraction: float, groups: Sequence | None, seed: int
+) -> np.ndarray | None:
+    """Choose whole images to hold out so that training still sees every class."""
+    if len(targets) < 3:
+        return None
+    classes = [np.unique(target[target >= 0]) for target in targets]
+    # One row for each class that an image shows, so that the split balances what images show.
+    image_of_row = np.repeat(np.arange(len(targets)), [len(present) for present in classes])
+    rows = np.concatenate(classes)
+    group_of_row = image_of_row if groups is None else np.asarray(groups)[image_of_row]
+    split = split_by_group(rows, group_of_row, fraction, seed)
+    return None if split is None else np.unique(image_of_row[split.validation])
+
+
+def _cut_image(target: np.ndarray, patch_size: int, fraction: float) -> RegionCut | None:
+    positions = np.argwhere(target >= 0)
+    if len(positions) < 2:
+        return None
+    # A gap of a whole patch would use up a small image; no patch crosses into the other area anyway.
+    gap = min(patch_size, min(target.shape) // 8)
+    return cut_by_region(positions, target[tuple(positions.T)], target.shape, gap, fraction)

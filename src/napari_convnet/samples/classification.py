@@ -1,0 +1,238 @@
+"""Training sets of the classify tasks: patches around annotated objects, or whole image files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_convnet.classes import ClassInfo
+from napari_convnet.images import (
+    CleanImage,
+    Normalisation,
+    NormalisationMode,
+    cut_patch,
+    repeat_grey,
+)
+from napari_convnet.samples.augmentation import augment_batch
+from napari_convnet.samples.checks import check_channels, check_targets, default_channels
+from napari_convnet.samples.patches import resize_patch, resize_patches
+from napari_convnet.samples.split import Split, split_objects
+
+
+@dataclass(frozen=True)
+class AnnotatedObjects:
+    """Annotated positions of one image.
+
+    Parameters
+    ----------
+    image
+        The image.
+    centres
+        ``(N, 2)`` rows and columns in pixels.
+    values
+        ``(N,)`` class values, k = k-th class.
+    """
+
+    image: CleanImage
+    centres: np.ndarray
+    values: np.ndarray
+
+
+@dataclass(frozen=True)
+class ClassificationSet:
+    """Patches with one class each, split into training and validation.
+
+    Parameters
+    ----------
+    patches
+        ``(N, C, Y, X)`` float32, normalised.
+    targets
+        ``(N,)`` int64, class indices from 0.
+    classes
+        Names and colours.
+    split
+        Which samples train and which are held out.
+    channels
+        Names of the channels.
+    normalisation
+        What was applied to the images.
+    patch_size
+        Side in image pixels of the square cut around an object, or None where whole images were resized.
+    """
+
+    patches: Tensor
+    targets: Tensor
+    classes: tuple[ClassInfo, ...]
+    split: Split
+    channels: tuple[str, ...]
+    normalisation: Normalisation
+    patch_size: int | None
+    task: str = "classify"
+
+    @classmethod
+    def from_objects(
+        cls,
+        annotated: Sequence[AnnotatedObjects],
+        classes: tuple[ClassInfo, ...],
+        *,
+        patch_size: int,
+        input_size: int | None = None,
+        validation_fraction: float = 0.2,
+        channels: tuple[str, ...] | None = None,
+        normalisation: NormalisationMode = "per_image",
+        seed: int = 0,
+    ) -> ClassificationSet:
+        """Cut patches around annotated objects of one or several images.
+
+        Held out are whole images where there are several, else a region of each image with a gap of one patch, else
+        single objects with a warning.
+
+        Raises
+        ------
+        UserError
+            Without annotations (CN-621), with one class only (CN-622), or when images differ in channels (CN-623).
+        """
+        annotated = [a for a in annotated if len(a.values)]
+        targets = np.concatenate(
+            [np.asarray(a.values, np.int64) - 1 for a in annotated] or [np.empty(0, np.int64)]
+        )
+        check_targets(targets, classes, "Click cells of")
+        check_channels([a.image for a in annotated])
+        image_index = np.repeat(np.arange(len(annotated)), [len(a.values) for a in annotated])
+        split = split_objects(
+            [np.asarray(part.centres) for part in annotated],
+            [part.image.pixels.shape[1:] for part in annotated],
+            targets,
+            patch_size,
+            validation_fraction,
+            seed,
+        )
+        is_training = np.isin(np.arange(len(targets)), split.training)
+        seen = (
+            cut_patch(part.image.pixels, centre, patch_size)
+            for index, part in enumerate(annotated)
+            for centre in np.asarray(part.centres)[is_training[image_index == index]]
+        )
+        fitted = Normalisation.fit(normalisation, seen)
+        size = input_size or patch_size
+        patches = np.concatenate([_cut(part, fitted, patch_size, size) for part in annotated])
+        return cls(
+            torch.from_numpy(patches), torch.from_numpy(targets), classes, split,
+            channels or default_channels(annotated[0].image), fitted, patch_size,
+        )  # fmt: skip
+
+    @classmethod
+    def from_images(
+        cls,
+        read: Callable[[int], CleanImage],
+        targets: np.ndarray,
+        classes: tuple[ClassInfo, ...],
+        split: Split,
+        *,
+        input_size: int,
+        normalisation: NormalisationMode = "training_set",
+    ) -> ClassificationSet:
+        """Take one sample per image file, resized to the network's input.
+
+        Parameters
+        ----------
+        read
+            Returns the image of a sample index.
+        targets
+            ``(N,)`` class indices from 0.
+        """
+        check_targets(targets, classes, "Add images to")
+        images = [_resized(read(index), input_size) for index in range(len(targets))]
+        n_channels = max(image.n_channels for image in images)
+        images = [repeat_grey(image, n_channels) for image in images]
+        check_channels(images)
+        patches = np.stack([image.pixels for image in images])
+        fitted = Normalisation.fit(normalisation, (patches[i] for i in split.training))
+        for patch in patches:
+            patch[:] = fitted.apply(patch)
+        return cls(
+            torch.from_numpy(patches),
+            torch.from_numpy(targets),
+            classes,
+            split,
+            default_channels(images[0]),
+            fitted,
+            None,
+        )
+
+    @property
+    def in_channels(self) -> int:
+        """Number of channels."""
+        return self.patches.shape[1]
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Height and width of the network's input in pixels."""
+        return (self.patches.shape[2], self.patches.shape[3])
+
+    @property
+    def n_training(self) -> int:
+        """Number of training samples."""
+        return len(self.split.training)
+
+    @property
+    def n_validation(self) -> int:
+        """Number of held-out samples."""
+        return len(self.split.validation)
+
+    @property
+    def description(self) -> str:
+        """What is held out, in plain words."""
+        return self.split.description
+
+    @property
+    def warning(self) -> str:
+        """Why the score may not mean much, or ""."""
+        return self.split.warning
+
+    def class_counts(self) -> np.ndarray:
+        """Return the number of training samples of each class."""
+        return np.bincount(self.targets[self.split.training].numpy(), minlength=len(self.classes))
+
+    def batches_per_epoch(self, batch_size: int) -> int:
+        """Return the number of training steps in one epoch."""
+        return -(-self.n_training // batch_size)
+
+    def training_batches(
+        self, batch_size: int, random: torch.Generator, *, augment: bool
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the training samples once, shuffled, as inputs ``(N, C, Y, X)`` and targets ``(N,)``."""
+        indices = torch.from_numpy(self.split.training)
+        indices = indices[torch.randperm(len(indices), generator=random)]
+        # Equal batches: a last batch of one or two samples would give batch norm a useless mean.
+        for chosen in torch.tensor_split(indices, self.batches_per_epoch(batch_size)):
+            inputs = self.patches[chosen]
+            yield (
+                (augment_batch(inputs, None, random)[0] if augment else inputs),
+                self.targets[chosen],
+            )
+
+    def validation_batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the held-out samples in order."""
+        for chosen in torch.from_numpy(self.split.validation).split(batch_size):
+            yield self.patches[chosen], self.targets[chosen]
+
+    def sample_input(self) -> np.ndarray:
+        """Return one real training patch ``(C, Y, X)`` float32, normalised."""
+        return self.patches[int(self.split.training[0])].numpy().copy()
+
+
+def _resized(image: CleanImage, size: int) -> CleanImage:
+    return CleanImage(resize_patch(image.pixels, size), None, image.name)
+
+
+def _cut(
+    part: AnnotatedObjects, normalisation: Normalisation, patch_size: int, input_size: int
+) -> np.ndarray:
+    pixels = normalisation.apply(part.image.pixels)
+    patches = np.stack([cut_patch(pixels, centre, patch_size) for centre in part.centres])
+    return resize_patches(patches, input_size)

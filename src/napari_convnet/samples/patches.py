@@ -1,0 +1,46 @@
+"""Patches: resized, padded and stacked into batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+#: Pixels ``(C, size, size)`` float32 and targets ``(size, size)`` int16.
+Patch = tuple[np.ndarray, np.ndarray]
+
+
+def resize_patches(patches: np.ndarray, size: int) -> np.ndarray:
+    """Resize patches ``(N, C, Y, X)`` float32 to ``size x size`` (bilinear, antialiased)."""
+    if patches.shape[-2:] == (size, size):
+        return patches
+    resized = F.interpolate(
+        torch.from_numpy(patches), (size, size), mode="bilinear", antialias=True
+    )
+    return resized.numpy()
+
+
+def resize_patch(patch: np.ndarray, size: int) -> np.ndarray:
+    """Resize one patch ``(C, Y, X)``."""
+    return resize_patches(patch[np.newaxis], size)[0]
+
+
+def cut_padded(image: np.ndarray, targets: np.ndarray, window: Sequence[slice], size: int) -> Patch:
+    """Cut a window, padded at its end to ``size x size``: pixels by repetition, targets by -1."""
+    rows, columns = window
+    patch, target = image[:, rows, columns], targets[rows, columns]
+    missing = [(0, size - length) for length in target.shape]
+    if any(after for _, after in missing):
+        patch = np.pad(patch, [(0, 0), *missing], mode="edge")
+        target = np.pad(target, missing, constant_values=-1)
+    return patch, target
+
+
+def stack_patches(patches: Sequence[Patch]) -> tuple[Tensor, Tensor]:
+    """Put patches into one batch, targets as the int64 that torch's losses want."""
+    inputs = np.stack([patch[0] for patch in patches])
+    targets = np.stack([patch[1] for patch in patches]).astype(np.int64)
+    return torch.from_numpy(inputs), torch.from_numpy(targets)

@@ -1,0 +1,283 @@
+"""Training sets of the segment task: images with annotated pixels, from a few strokes to whole masks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_convnet.classes import ClassInfo
+from napari_convnet.images import CleanImage, Normalisation, NormalisationMode, check_labels
+from napari_convnet.samples.areas import Area, Areas, choose_areas, given_areas
+from napari_convnet.samples.augmentation import augment_batch
+from napari_convnet.samples.checks import check_channels, check_targets, default_channels
+from napari_convnet.samples.patches import Patch, cut_padded, stack_patches
+
+#: Patches of one epoch: every annotated spot about once, within what an epoch should last.
+_FEWEST_PATCHES, _MOST_PATCHES = 16, 512
+
+
+@dataclass(frozen=True)
+class AnnotatedPixels:
+    """One image with its painted classes.
+
+    Parameters
+    ----------
+    image
+        The image.
+    labels
+        ``(Y, X)`` integers: 0 = not annotated, k = class k.
+    """
+
+    image: CleanImage
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class SegmentationSet:
+    """Annotated images, split into areas for training and areas that are held out.
+
+    Parameters
+    ----------
+    images
+        One ``(C, Y, X)`` float32 array an image, normalised.
+    targets
+        One ``(Y, X)`` int16 array an image: class indices from 0, -1 = not annotated.
+    classes
+        Names and colours.
+    areas
+        Where training looks and what is held out; no patch crosses the border of its area.
+    channels
+        Names of the channels.
+    normalisation
+        What was applied to the images.
+    patch_size
+        Side in pixels of the training patches.
+    """
+
+    images: tuple[np.ndarray, ...]
+    targets: tuple[np.ndarray, ...]
+    classes: tuple[ClassInfo, ...]
+    areas: Areas
+    channels: tuple[str, ...]
+    normalisation: Normalisation
+    patch_size: int
+    task: str = "segment"
+
+    @classmethod
+    def from_annotations(
+        cls,
+        annotated: Sequence[AnnotatedPixels],
+        classes: tuple[ClassInfo, ...],
+        *,
+        patch_size: int = 128,
+        validation_fraction: float = 0.2,
+        validation: Sequence[AnnotatedPixels] = (),
+        groups: Sequence | None = None,
+        channels: tuple[str, ...] | None = None,
+        normalisation: NormalisationMode = "per_image",
+        seed: int = 0,
+    ) -> SegmentationSet:
+        """Take images with painted pixels; unpainted pixels teach nothing.
+
+        Held out are the images of ``validation`` if given, else whole images where there are several, else a region
+        of each image with a gap of one patch.
+
+        Raises
+        ------
+        UserError
+            Without annotations (CN-621), with one class (CN-622), or when images differ in channels (CN-623).
+        """
+        parts = [*annotated, *validation]
+        check_channels([part.image for part in parts])
+        targets = tuple(_targets(part) for part in parts)
+        for chosen in (targets[: len(annotated)], targets):
+            present = np.concatenate([np.empty(0, np.int16), *(np.unique(t) for t in chosen)])
+            check_targets(present, classes, "Paint strokes of")
+        if validation:
+            areas = given_areas(targets, n_training=len(annotated))
+        else:
+            areas = choose_areas(targets, patch_size, validation_fraction, groups, seed)
+        pixels = [part.image.pixels for part in parts]
+        # Measured where training may look, also within an image that is held out in part.
+        seen = (pixels[i][:, rows, columns] for i, rows, columns in areas.training)
+        fitted = Normalisation.fit(normalisation, seen)
+        return cls(
+            tuple(fitted.apply(image) for image in pixels),
+            targets,
+            classes,
+            areas,
+            channels or default_channels(parts[0].image),
+            fitted,
+            patch_size,
+        )
+
+    @property
+    def training_areas(self) -> tuple[Area, ...]:
+        """(image index, rows, columns) of each area that training patches are cut from."""
+        return self.areas.training
+
+    @property
+    def validation_areas(self) -> tuple[Area, ...]:
+        """(image index, rows, columns) of each area that is held out."""
+        return self.areas.validation
+
+    @property
+    def description(self) -> str:
+        """What is held out, in plain words."""
+        return self.areas.description
+
+    @property
+    def warning(self) -> str:
+        """Why the score may not mean much, or ""."""
+        return self.areas.warning
+
+    @property
+    def in_channels(self) -> int:
+        """Number of channels."""
+        return self.images[0].shape[0]
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Height and width of a training patch."""
+        return (self.patch_size, self.patch_size)
+
+    @property
+    def n_training(self) -> int:
+        """Number of annotated pixels to train on."""
+        return int(self.class_counts().sum())
+
+    @property
+    def n_validation(self) -> int:
+        """Number of annotated pixels that are held out."""
+        return sum(
+            int((self.targets[i][rows, columns] >= 0).sum())
+            for i, rows, columns in self.validation_areas
+        )
+
+    def class_counts(self) -> np.ndarray:
+        """Return the number of training pixels of each class."""
+        return self._counts.sum(0)
+
+    @cached_property
+    def _counts(self) -> np.ndarray:
+        """Annotated pixels by training area and class, ``(areas, classes)`` int64."""
+        found = [self.targets[i][rows, columns] for i, rows, columns in self.training_areas]
+        return np.array([np.bincount(t[t >= 0], minlength=len(self.classes)) for t in found])
+
+    def batches_per_epoch(self, batch_size: int) -> int:
+        """Return the number of training steps in one epoch: each annotated spot is seen about once."""
+        return -(-self._patches_per_epoch // batch_size)
+
+    @cached_property
+    def _patches_per_epoch(self) -> int:
+        half = max(1, self.patch_size // 2)
+        spots = 0
+        for i, rows, columns in self.training_areas:
+            annotated = np.nonzero(self.targets[i][rows, columns] >= 0)
+            width = (columns.stop - columns.start) // half + 1
+            spots += len(np.unique(annotated[0] // half * width + annotated[1] // half))
+        return int(np.clip(spots, _FEWEST_PATCHES, _MOST_PATCHES))
+
+    def training_batches(
+        self, batch_size: int, random: torch.Generator, *, augment: bool
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield patches around annotated pixels: inputs ``(N, C, Y, X)`` and targets ``(N, Y, X)``.
+
+        Classes take turns, so a thin structure is seen as often as the background around it.
+        """
+        present = np.flatnonzero(self.class_counts())
+        for _ in range(self.batches_per_epoch(batch_size)):
+            wanted = present[torch.randint(len(present), (batch_size,), generator=random).numpy()]
+            inputs, targets = stack_patches(
+                [self._draw_patch(int(target), random) for target in wanted]
+            )
+            if augment:
+                inputs, targets = _augment(inputs, targets, random)
+            yield inputs, targets
+
+    def _draw_patch(self, target: int, random: torch.Generator) -> Patch:
+        """Cut a patch around a pixel of a class; every training pixel of it is as likely."""
+        ends = np.cumsum(self._counts[:, target])
+        drawn = int(torch.randint(int(ends[-1]), (1,), generator=random))
+        number = int(np.searchsorted(ends, drawn, side="right"))
+        pixels = self._pixels_of(number, target)
+        width = self.training_areas[number][2]
+        pixel = pixels[drawn - int(ends[number])]  # counted from the area's last pixel
+        return self._patch_around(number, divmod(int(pixel), width.stop - width.start), random)
+
+    def _pixels_of(self, number: int, target: int) -> np.ndarray:
+        """Return the flat indices, within a training area, of the pixels of a class."""
+        if (number, target) not in self._pixels:
+            i, rows, columns = self.training_areas[number]
+            found = np.flatnonzero(self.targets[i][rows, columns] == target)
+            self._pixels[number, target] = found.astype(np.min_scalar_type(found[-1]))
+        return self._pixels[number, target]
+
+    @cached_property
+    def _pixels(self) -> dict[tuple[int, int], np.ndarray]:
+        return {}
+
+    def _patch_around(self, number: int, pixel: tuple[int, int], random: torch.Generator) -> Patch:
+        """Cut a patch that holds a pixel and stays inside its area; what the area lacks is padded."""
+        index, *area = self.training_areas[number]
+        low, high = self.patch_size // 4, 3 * self.patch_size // 4 + 1
+        offsets = torch.randint(low, high, (2,), generator=random).tolist()
+        window = []
+        for position, offset, span in zip(pixel, offsets, area, strict=True):
+            latest = max(span.start, span.stop - self.patch_size)
+            start = min(max(span.start + position - offset, span.start), latest)
+            window.append(slice(start, min(start + self.patch_size, span.stop)))
+        return cut_padded(self.images[index], self.targets[index], window, self.patch_size)
+
+    def validation_batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the annotated parts of the held-out areas as patches, every pixel once."""
+        step = max(1, batch_size // 4)  # these patches have four times the pixels
+        windows = list(self._validation_windows())
+        for start in range(0, len(windows), step):
+            chosen = windows[start : start + step]
+            yield stack_patches(
+                [
+                    cut_padded(self.images[i], self.targets[i], window, 2 * self.patch_size)
+                    for i, window in chosen
+                ]
+            )
+
+    def _validation_windows(self) -> Iterator[tuple[int, list[slice]]]:
+        size = 2 * self.patch_size
+        for index, rows, columns in self.validation_areas:
+            for top in range(rows.start, rows.stop, size):
+                for left in range(columns.start, columns.stop, size):
+                    down = slice(top, min(top + size, rows.stop))
+                    across = slice(left, min(left + size, columns.stop))
+                    if (self.targets[index][down, across] >= 0).any():
+                        yield index, [down, across]
+
+    def sample_input(self) -> np.ndarray:
+        """Return one real training patch ``(C, Y, X)`` float32, normalised."""
+        random = torch.Generator().manual_seed(0)
+        present = int(np.flatnonzero(self.class_counts())[0])
+        return self._draw_patch(present, random)[0].copy()
+
+
+def _augment(inputs: Tensor, targets: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Augment a batch, except for patches whose annotated pixels would all be turned outside."""
+    moved, moved_targets = augment_batch(inputs, targets, random)
+    is_lost = (moved_targets < 0).flatten(1).all(1)
+    moved[is_lost], moved_targets[is_lost] = inputs[is_lost], targets[is_lost]
+    return moved, moved_targets
+
+
+def _targets(part: AnnotatedPixels) -> np.ndarray:
+    """Turn labels into class indices; invalid pixels teach nothing."""
+    shape, name = part.image.pixels.shape[1:], f"labels of {part.image.name}"
+    labels = check_labels(part.labels, shape, name)
+    # Values beyond any class are refused with their number, so they must not wrap around before.
+    targets = np.minimum(labels.astype(np.int64), np.iinfo(np.int16).max).astype(np.int16) - 1
+    if part.image.invalid is not None:
+        targets[part.image.invalid] = -1
+    return targets

@@ -1,0 +1,61 @@
+"""What a training tells while it goes on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from napari_convnet.progress import Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingStarted(Progress):
+    """What is going to be trained, on what, and where."""
+
+    device: str
+    n_parameters: int
+    n_training: int
+    n_validation: int
+    batches_per_epoch: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchFinished(Progress):
+    """One training step; ``done`` counts steps over all epochs."""
+
+    epoch: int
+    loss: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochFinished(Progress):
+    """One pass over the training samples.
+
+    Parameters
+    ----------
+    training_loss, training_accuracy
+        Means over the epoch's (augmented) batches.
+    validation_loss, validation_accuracy, score
+        On held-out samples only, or None when nothing is held out. ``score`` is what the best epoch
+        is chosen by: balanced accuracy for classification, mean IoU for segmentation.
+    is_best
+        Whether this epoch's network is the one that would be returned now.
+    seconds
+        Time since the training started.
+    """
+
+    epoch: int
+    training_loss: float
+    training_accuracy: float
+    validation_loss: float | None
+    validation_accuracy: float | None
+    score: float | None
+    learning_rate: float
+    is_best: bool
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoppedEarly(Progress):
+    """The training cannot go on; the model of an earlier epoch is returned and carries ``reason``."""
+
+    reason: str

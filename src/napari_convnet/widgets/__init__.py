@@ -1,0 +1,1 @@
+"""Docks and the few modules that know napari and Qt; they hold no numerics."""

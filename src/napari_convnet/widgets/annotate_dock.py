@@ -1,0 +1,257 @@
+"""The Annotate dock: project, task, image, classes, and a tool to annotate with."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from napari.utils.notifications import show_warning
+from napari.viewer import Viewer
+from qtpy.QtWidgets import QButtonGroup, QLabel, QSpinBox
+
+from napari_convnet.widgets.annotation_tools import AnnotationTool
+from napari_convnet.widgets.cell_tool import CellTool
+from napari_convnet.widgets.class_table import ClassTable
+from napari_convnet.widgets.controls import push_button, row, scrolling_column, text_line
+from napari_convnet.widgets.dock import Dock
+from napari_convnet.widgets.image_opening import ImageOpener
+from napari_convnet.widgets.messages import guarded
+from napari_convnet.widgets.paint_tool import PaintTool
+from napari_convnet.widgets.patch_tool import PatchTool
+from napari_convnet.widgets.project_bar import ProjectBar
+from napari_convnet.widgets.source import Source
+from napari_convnet.widgets.source_picker import SourcePicker
+
+_TASKS = {"classify": "Classify cells", "segment": "Segment"}
+_TOOLS: dict[str, tuple[type[AnnotationTool], str, str]] = {
+    "click_cells": (
+        CellTool, "classify", "Click a cell to give it the chosen class; Alt+click takes it away.",
+    ),
+    "pick_patches": (
+        PatchTool, "classify", "Click to place a square patch; Alt+click removes it.",
+    ),
+    "paint_strokes": (
+        PaintTool, "segment", "Paint a few strokes of each class; unpainted pixels teach nothing.",
+    ),
+}  # fmt: skip
+
+
+class AnnotateDock(Dock):
+    """Annotate cells, patches and pixels; everything is saved as it is made."""
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__(napari_viewer)
+        self._opener = ImageOpener(self, self.session)
+        self._build()
+        self._connect()
+        if self.session.source.image_ids:
+            self.picker.set_value(self.session.source)
+        self.session.set_source(self.picker.value())
+        self._show_task()
+        self._show_source()
+
+    @property
+    def active_tool(self) -> AnnotationTool | None:
+        """The tool that clicks and strokes go to."""
+        return self.session.active_tool
+
+    # The form ---------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        self.project_bar = ProjectBar(self.session)
+        self.task_buttons = {
+            task: push_button(text, f"Annotate to {text.lower()}.", checkable=True)
+            for task, text in _TASKS.items()
+        }
+        self.picker = SourcePicker(self.session.viewer)
+        self.class_table = ClassTable(self.session)
+        self.tool_buttons = {
+            name: push_button(tool.title, tip, checkable=True)
+            for name, (tool, _, tip) in _TOOLS.items()
+        }
+        self._task_group, self._tool_group = QButtonGroup(self), QButtonGroup(self)
+        for group, buttons in (
+            (self._task_group, self.task_buttons),
+            (self._tool_group, self.tool_buttons),
+        ):
+            for button in buttons.values():
+                group.addButton(button)
+        self.patch_label = QLabel("Patch size")
+        self.patch_size = QSpinBox()
+        self.patch_size.setRange(8, 1024)
+        self.patch_size.setValue(48)
+        self.patch_size.setSuffix(" px")
+        self.patch_size.setAccessibleName("Patch size in pixels")
+        self.patch_size.setToolTip("Side of the square that is cut around a click.")
+        self.status = text_line("What to do next")
+        column = scrolling_column(self)
+        column.addWidget(self.project_bar)
+        column.addLayout(row(*self.task_buttons.values()))
+        column.addWidget(self.picker)
+        column.addWidget(self.class_table)
+        column.addLayout(row(*self.tool_buttons.values()))
+        column.addLayout(row(self.patch_label, self.patch_size))
+        column.addWidget(self.status)
+        column.addStretch()
+
+    def _connect(self) -> None:
+        session = self.session
+        for task, button in self.task_buttons.items():
+            button.clicked.connect(partial(self._choose_task, task))
+        for name, button in self.tool_buttons.items():
+            button.clicked.connect(partial(self._use_tool_clicked, name))
+        self.picker.changed.connect(self._choose_source)
+        self.patch_size.valueChanged.connect(self._set_patch_size)
+        session.source_changed.connect(self._show_source)
+        session.task_changed.connect(self._show_task)
+        session.classes_changed.connect(self._show_classes)
+        session.annotations_changed.connect(self._show_status)
+        session.tool_changed.connect(self._show_tool)
+        session.viewer.layers.selection.events.active.connect(self._show_tool)
+        self.offer(
+            click_cells=self.click_cells, pick_patches=self.pick_patches, paint_strokes=self.paint_strokes,
+            undo=self.undo, redo=self.redo, next_class=self.next_class, add_class=self.class_table.add,
+            new_project=self.project_bar.new, open_project=self.project_bar.open,
+        )  # fmt: skip
+
+    def release(self) -> None:
+        """Let go of the viewer, which outlives the dock."""
+        self.picker.release()
+        self.session.viewer.layers.selection.events.active.disconnect(self._show_tool)
+
+    def _show_task(self) -> None:
+        self.task_buttons[self.session.task].setChecked(True)
+        for name, (_, task, _tip) in _TOOLS.items():
+            self.tool_buttons[name].setVisible(task == self.session.task)
+        for widget in (self.patch_label, self.patch_size):
+            widget.setVisible(self.session.task == "classify")
+        self.picker.show_cells(self.session.task == "classify")
+        tool = self.active_tool
+        if tool is not None and self.session.task != _TOOLS[_name_of(tool)][1]:
+            self.session.set_tool(None)
+        self._show_tool()
+
+    def _show_source(self) -> None:
+        self.picker.set_value(self.session.source)
+        self.tool_buttons["click_cells"].setEnabled(bool(self.session.source.labels_id))
+        tool = self.active_tool
+        if tool is not None and tool.image.source != self._source_for(_name_of(tool)):
+            self.session.set_tool(None)
+
+    def _show_tool(self, _event: object = None) -> None:
+        """Press the button of the tool that clicks and keys reach, and no other."""
+        is_reached = self.active_tool is not None and self.active_tool.is_selected
+        self._tool_group.setExclusive(False)
+        for name, button in self.tool_buttons.items():
+            button.setChecked(is_reached and isinstance(self.active_tool, _TOOLS[name][0]))
+        self._tool_group.setExclusive(True)
+        self._show_status()
+
+    def _show_classes(self) -> None:
+        if self.active_tool is not None:
+            guarded(self.active_tool.show_classes)
+        self._show_status()
+
+    def _show_status(self) -> None:
+        self.project_bar.refresh()
+        if self.active_tool is None or not self.active_tool.is_selected:
+            verb = (
+                "Paint strokes" if self.session.task == "segment" else "Click cells or Pick patches"
+            )
+            self.status.setText(f"Choose an image, then {verb}.")
+            return
+        if self.session.project is not None and self.session.project.read_only:
+            self.status.setText(
+                "The project is open for reading only: annotations cannot be changed."
+            )
+            return
+        name = self.session.classes[self.session.current_class - 1].name
+        tip = _TOOLS[_name_of(self.active_tool)][2]
+        self.status.setText(f"{tip} Chosen: {name}. Saved as you go; Ctrl+Z undoes.")
+
+    # What happens -----------------------------------------------------------------------------
+
+    def _choose_task(self, task: str, _checked: bool) -> None:
+        self.session.set_task(task)
+
+    def _choose_source(self) -> None:
+        self.session.set_source(self.picker.value())
+
+    def _use_tool_clicked(self, name: str, _checked: bool) -> None:
+        self.use_tool(name)
+
+    def _set_patch_size(self, size: int) -> None:
+        if isinstance(self.active_tool, PatchTool):
+            self.active_tool.size = size
+
+    def use_tool(self, name: str) -> None:
+        """Choose a tool; the image is looked at in the background first."""
+        self.session.set_task(_TOOLS[name][1])
+        guarded(lambda: self._begin(name))
+        self._show_tool()
+        if self._opener.is_busy:
+            self.status.setText("Looking at the image…")
+
+    def _source_for(self, name: str) -> Source:
+        """Return the layers that a tool works on; patches and strokes belong to the image alone."""
+        source = self.session.source
+        return source if name == "click_cells" else Source(source.image_ids)
+
+    def _begin(self, name: str) -> None:
+        source = self._source_for(name)
+        if name == "click_cells" and source.image_ids and not source.labels_id:
+            show_warning(
+                "There is no label layer of cells. Choose one under Cells, or use Pick patches."
+            )
+            return
+        self._opener.check(source)
+        self.session.ensure_project()
+        self._opener.open(source, partial(self._opened, name, source))
+
+    def _opened(self, name: str, source: Source, is_open: bool) -> None:
+        # The person may have gone on to other layers or another task in the meantime.
+        if is_open and source == self._source_for(name) and self.session.task == _TOOLS[name][1]:
+            guarded(lambda: self._activate(name, source))
+        self._show_tool()
+
+    def _activate(self, name: str, source: Source) -> None:
+        image = self.session.open_images[source]
+        tool = self.session.tools.get((name, source))
+        if tool is None or tool.image is not image:
+            tool = self.session.tools[name, source] = _TOOLS[name][0](self.session, image)
+        if isinstance(tool, PatchTool):
+            tool.size = self.patch_size.value()
+        tool.start()
+        self.session.set_tool(tool)
+        self.session.annotations_changed.emit()
+
+    # Verbs ------------------------------------------------------------------------------------
+
+    def click_cells(self) -> None:
+        """Annotate by clicking cells."""
+        self.use_tool("click_cells")
+
+    def pick_patches(self) -> None:
+        """Annotate by picking patches."""
+        self.use_tool("pick_patches")
+
+    def paint_strokes(self) -> None:
+        """Annotate by painting."""
+        self.use_tool("paint_strokes")
+
+    def next_class(self) -> None:
+        """Choose the next class, after the last one the first."""
+        self.session.set_current_class(self.session.current_class % len(self.session.classes) + 1)
+
+    def undo(self) -> None:
+        """Take back the last annotation."""
+        if self.active_tool is not None:
+            self.active_tool.undo()
+
+    def redo(self) -> None:
+        """Do the annotation again that was taken back last."""
+        if self.active_tool is not None:
+            self.active_tool.redo()
+
+
+def _name_of(tool: AnnotationTool) -> str:
+    return next(name for name, entry in _TOOLS.items() if isinstance(tool, entry[0]))

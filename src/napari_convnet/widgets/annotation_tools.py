@@ -1,0 +1,182 @@
+"""What the annotation tools have in common: a layer of ours, keys on it, and clicks that are no drags."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+import numpy as np
+from napari.layers import Layer
+from napari.types import LayerDataTuple
+
+from napari_convnet.errors import UserError
+from napari_convnet.widgets.history import History
+from napari_convnet.widgets.layers import Kind, find_layer
+from napari_convnet.widgets.messages import guarded
+from napari_convnet.widgets.open_image import OpenImage
+from napari_convnet.widgets.preferences import read_preferences
+from napari_convnet.widgets.session import Session
+
+#: A press that moves less than this many screen pixels before release is a click.
+_CLICK_PIXELS = 4
+_N_KEYS = 9
+
+
+class AnnotationTool:
+    """A way to annotate one open image.
+
+    Parameters
+    ----------
+    session
+        Where classes, project and viewer are.
+    image
+        The image that is annotated.
+    """
+
+    kind: Kind
+    title: str
+
+    def __init__(self, session: Session, image: OpenImage) -> None:
+        self.session = session
+        self.image = image
+        self.history = History()
+        self._layer: Layer | None = None
+        self._is_refusal_said = False
+
+    # What each tool provides --------------------------------------------------------------------
+
+    def make_layer(self) -> Layer:
+        """Add the layer that shows the annotations, filled from the project."""
+        raise NotImplementedError
+
+    def activate(self) -> None:
+        """Bring the layer's mode into shape."""
+
+    def show_classes(self) -> None:
+        """Show the session's classes and the current one."""
+
+    def save(self) -> None:
+        """Write what is not in the project yet; most tools write at once."""
+
+    # Common -----------------------------------------------------------------------------------
+
+    @property
+    def source_id(self) -> str:
+        """What the layer's mark says it belongs to."""
+        return self.image.source.labels_id or self.image.source.image_ids[0]
+
+    @property
+    def layer(self) -> Layer:
+        """The tool's layer; made again from the project when a person deleted it."""
+        if self._layer is None or self._layer not in self.session.viewer.layers:
+            self._layer = self.make_layer()
+            self._bind(self._layer)
+        return self._layer
+
+    @property
+    def is_selected(self) -> bool:
+        """Whether clicks and keys reach the tool's layer now."""
+        return (
+            self._layer is not None and self.session.viewer.layers.selection.active is self._layer
+        )
+
+    def raise_layer(self) -> None:
+        """Bring the tool's layer to the top and select it, as a result that came may lie over it."""
+        layers = self.session.viewer.layers
+        if self._layer is not None and self._layer in layers:
+            layers.move(layers.index(self._layer), len(layers))
+            layers.selection.active = self._layer
+
+    def discard_layer(self) -> None:
+        """Remove the tool's layer; the project keeps the annotations."""
+        layer, self._layer = self._layer, None
+        self.history.clear()
+        if layer is not None and layer in self.session.viewer.layers:
+            layer.locked = False  # a layer of ours that goes with its project
+            self.session.viewer.layers.remove(layer)
+
+    def add_layer(self, data: LayerDataTuple) -> Layer:
+        """Add a layer for this tool in place of one that is left from before."""
+        left_over = find_layer(self.session.viewer, self.kind, self.source_id)
+        if left_over is not None:
+            left_over.locked = False
+            self.session.viewer.layers.remove(left_over)
+        array, arguments, layer_type = data
+        return getattr(self.session.viewer, f"add_{layer_type}")(array, **arguments)
+
+    def start(self) -> None:
+        """Select the tool's layer, so that keys and clicks reach it."""
+        layer = self.layer
+        self.activate()
+        self.show_classes()
+        self.session.viewer.layers.selection.active = layer
+
+    def undo(self) -> None:
+        """Take back the last annotation."""
+        guarded(self.history.undo)
+
+    def redo(self) -> None:
+        """Do the last undone annotation again."""
+        guarded(self.history.redo)
+
+    def _bind(self, layer: Layer) -> None:
+        modifier = read_preferences().class_modifier
+        for number in range(1, _N_KEYS + 1):
+            layer.bind_key(f"{modifier}-{number}", _choose(self.session, number), overwrite=True)
+        layer.bind_key("Control-Z", lambda _layer: self.undo(), overwrite=True)
+        layer.bind_key("Control-Shift-Z", lambda _layer: self.redo(), overwrite=True)
+
+    def may_annotate(self) -> bool:
+        """Return whether an annotation can be made; why not is said by the error, for a whole project once.
+
+        Raises
+        ------
+        UserError
+            CN-305 for a project that is open for reading only, CN-403 for a layer that its owner locked.
+        """
+        project = self.session.ensure_project()
+        if project.read_only:
+            if self._is_refusal_said:
+                return False
+            self._is_refusal_said = True
+            raise UserError(
+                "CN-305",
+                f"Not annotated: '{project.path.name}' is open for reading only ({project.read_only_reason}). "
+                "Save a copy (Project > Save a copy) and open that.",
+            )
+        if self.layer.locked:
+            raise UserError(
+                "CN-403",
+                f"Layer '{self.layer.name}' is locked, so nothing was annotated. Unlock it in the layer list.",
+            )
+        return True
+
+
+def _choose(session: Session, number: int) -> Callable[[Layer], None]:
+    def choose(_layer: Layer) -> None:
+        session.set_current_class(number)
+
+    choose.__doc__ = f"Choose class {number}."
+    return choose
+
+
+def on_click(
+    handle: Callable[[tuple[float, ...], frozenset[str]], None],
+) -> Callable[..., Generator]:
+    """Make a napari mouse callback that calls ``handle(world position, modifiers)`` for a left click, not a drag."""
+
+    def callback(_layer: Layer, event: Any) -> Generator[None, None, None]:
+        if event.button != 1:
+            return
+        pressed_at = np.asarray(event.pos)
+        modifiers = frozenset(key.name for key in event.modifiers)  # their str() is "<Key 'Alt'>"
+        position = tuple(event.position)
+        yield
+        is_click = True
+        while event.type == "mouse_move":
+            is_click &= bool(np.abs(np.asarray(event.pos) - pressed_at).max() <= _CLICK_PIXELS)
+            yield
+        if is_click:
+            guarded(lambda: handle(position, modifiers))
+
+    return callback

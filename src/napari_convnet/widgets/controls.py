@@ -1,0 +1,69 @@
+"""Small controls that all docks use, each with a tooltip and an accessible name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt import QElidingLabel
+
+
+def push_button(
+    text: str, tooltip: str, action: Callable[[], object] | None = None, *, checkable: bool = False
+) -> QPushButton:
+    """Make a button; its text is its accessible name."""
+    button = QPushButton(text)
+    button.setToolTip(tooltip)
+    button.setAccessibleName(text.rstrip("…"))
+    button.setAccessibleDescription(tooltip)
+    button.setCheckable(checkable)
+    if action is not None:
+        button.clicked.connect(lambda _checked: action())
+    return button
+
+
+def text_line(accessible_name: str) -> QLabel:
+    """Make a line of text that wraps and can be copied."""
+    label = QLabel()
+    label.setWordWrap(True)
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    label.setAccessibleName(accessible_name)
+    label.setToolTip(accessible_name)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    return label
+
+
+def row(*widgets: QWidget) -> QHBoxLayout:
+    """Lay widgets side by side; a text that may be cut gets what is left."""
+    layout = QHBoxLayout()
+    layout.setContentsMargins(0, 0, 0, 0)
+    for widget in widgets:
+        layout.addWidget(widget, stretch=1 if isinstance(widget, QElidingLabel) else 0)
+    return layout
+
+
+def scrolling_column(dock: QWidget) -> QVBoxLayout:
+    """Give a dock one column that scrolls where the screen is too small, and return the column."""
+    content = QWidget()
+    column = QVBoxLayout(content)
+    column.setContentsMargins(6, 6, 6, 6)
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setWidget(content)
+    outer = QVBoxLayout(dock)
+    outer.setContentsMargins(0, 0, 0, 0)
+    outer.addWidget(area)
+    dock.setMinimumWidth(300)
+    return column

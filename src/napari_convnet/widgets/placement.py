@@ -1,0 +1,113 @@
+"""Where a layer lies in the world: what a result copies so that it lands on its image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from napari.layers import Layer
+
+
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """The way from a layer's data of n dimensions to the world.
+
+    Parameters
+    ----------
+    scale, translate
+        Shape ``(n,)``.
+    rotate, shear
+        Shape ``(n, n)``; shear is triangular with ones on the diagonal.
+    affine
+        Shape ``(n + 1, n + 1)``, applied after the others.
+    units, axis_labels
+        One for each dimension.
+    """
+
+    scale: np.ndarray
+    translate: np.ndarray
+    rotate: np.ndarray
+    shear: np.ndarray
+    affine: np.ndarray
+    units: tuple[Any, ...]
+    axis_labels: tuple[str, ...]
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return len(self.scale)
+
+    def as_arguments(self) -> dict[str, Any]:
+        """Return keyword arguments for a new layer; its attributes have the same names."""
+        return {
+            "scale": self.scale,
+            "translate": self.translate,
+            "rotate": self.rotate,
+            "shear": self.shear,
+            "affine": self.affine,
+            "units": self.units,
+            "axis_labels": self.axis_labels,
+        }
+
+    def keep(self, axes: Sequence[int]) -> Placement:
+        """Return the placement of a result that has only these dimensions of its source, in order.
+
+        It is exact as long as no rotation, shear or affine mixes a kept dimension with another.
+        """
+        axes = [axis % self.ndim for axis in axes]
+        if axes != sorted(set(axes)):
+            raise ValueError(f"axes {axes} must ascend")
+        block = np.ix_(axes, axes)
+        homogeneous = [*axes, self.ndim]
+        return Placement(
+            scale=self.scale[axes],
+            translate=self.translate[axes],
+            rotate=self.rotate[block],
+            shear=self.shear[block],
+            affine=self.affine[np.ix_(homogeneous, homogeneous)],
+            units=tuple(self.units[axis] for axis in axes),
+            axis_labels=tuple(self.axis_labels[axis] for axis in axes),
+        )
+
+    def last(self, n: int) -> Placement:
+        """Keep the last ``n`` dimensions, such as (Y, X) of (C, Y, X)."""
+        return self.keep(range(self.ndim - n, self.ndim))
+
+
+def placement_of(layer: Layer) -> Placement:
+    """Return where a layer lies; the colour axis of an RGB image is none of its dimensions."""
+    return Placement(
+        scale=np.array(layer.scale, dtype=float),
+        translate=np.array(layer.translate, dtype=float),
+        rotate=np.array(layer.rotate, dtype=float),
+        shear=_shear_matrix(np.asarray(layer.shear, dtype=float), layer.ndim),
+        affine=np.array(layer.affine.affine_matrix, dtype=float),
+        units=tuple(layer.units),
+        axis_labels=tuple(layer.axis_labels),
+    )
+
+
+def data_position(layer: Layer, world_position: Sequence[float], n: int = 2) -> tuple[float, ...]:
+    """Return the last ``n`` data coordinates (pixels of level 0) of a position in the world.
+
+    ``world_position`` may have more dimensions than the layer, as the viewer's cursor often does.
+    """
+    return tuple(float(x) for x in layer.world_to_data(world_position)[-n:])
+
+
+def voxel_at(layer: Layer, world_position: Sequence[float]) -> tuple[int, ...] | None:
+    """Return the index of the voxel at a position in the world, or None outside the layer."""
+    index = tuple(round(x) for x in data_position(layer, world_position, layer.ndim))
+    shape = (layer.data[0] if getattr(layer, "multiscale", False) else layer.data).shape
+    inside = all(0 <= i < size for i, size in zip(index, shape[: layer.ndim], strict=True))
+    return index if inside else None
+
+
+def _shear_matrix(shear: np.ndarray, ndim: int) -> np.ndarray:
+    if shear.ndim == 2:
+        return shear.copy()
+    matrix = np.eye(ndim)
+    matrix[np.triu_indices(ndim, 1)] = shear  # napari's short form: the upper triangle, row by row
+    return matrix

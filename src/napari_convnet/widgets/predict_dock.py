@@ -1,0 +1,121 @@
+"""The Predict dock: apply the current model to an image, and keep the table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from napari.viewer import Viewer
+from qtpy.QtWidgets import QFileDialog, QProgressBar
+
+from napari_convnet.atomic import write_atomically
+from napari_convnet.progress import Progress
+from napari_convnet.widgets.controls import push_button, row, scrolling_column, text_line
+from napari_convnet.widgets.dock import Dock
+from napari_convnet.widgets.messages import guarded
+from napari_convnet.widgets.model_bar import ModelBar
+from napari_convnet.widgets.prediction_job import Prediction
+from napari_convnet.widgets.prediction_runner import PredictionRunner
+from napari_convnet.widgets.source_picker import SourcePicker
+
+
+class PredictDock(Dock):
+    """Apply a model to any open image and lay the answer over it."""
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__(napari_viewer)
+        self.runner = PredictionRunner(self, self.session)
+        self.table: Prediction | None = None
+        self._build()
+        self._connect()
+        if self.session.source.image_ids:
+            self.picker.set_value(self.session.source)
+        self.session.set_source(self.picker.value())
+        self._show_state()
+
+    def _build(self) -> None:
+        self.model_bar = ModelBar(self.session)
+        self.picker = SourcePicker(self.session.viewer)
+        self.predict_button = push_button(
+            "Predict", "Apply the model to the chosen image.", self.predict
+        )
+        self.stop_button = push_button("Stop", "Stop and keep what is done.", self.runner.stop)
+        self.bar = QProgressBar()
+        self.bar.setAccessibleName("Prediction progress")
+        self.bar.setTextVisible(False)
+        self.result = text_line("Result of prediction")
+        self.table_button = push_button(
+            "Save table…", "Write one row for each object to a CSV file.", self.save_table
+        )
+        column = scrolling_column(self)
+        column.addWidget(self.model_bar)
+        column.addWidget(self.picker)
+        column.addLayout(row(self.predict_button, self.stop_button))
+        column.addWidget(self.bar)
+        column.addWidget(self.result)
+        column.addWidget(self.table_button)
+        column.addStretch()
+
+    def _connect(self) -> None:
+        session = self.session
+        self.picker.changed.connect(self._choose_source)
+        session.source_changed.connect(self._show_source)
+        session.model_changed.connect(self._show_state)
+        self.runner.changed.connect(self._show_state)
+        self.runner.said.connect(self.result.setText)
+        self.runner.progressed.connect(self._show_progress)
+        self.runner.shown.connect(self._keep)
+        self.offer(
+            predict=self.predict, save_table=self.save_table, save_model=self.model_bar.save,
+            load_model=self.model_bar.load, stop_prediction=self.runner.stop,
+        )  # fmt: skip
+
+    def release(self) -> None:
+        """Let go of the viewer, which outlives the dock."""
+        self.picker.release()
+
+    def _choose_source(self) -> None:
+        self.session.set_source(self.picker.value())
+
+    def _show_source(self) -> None:
+        self.picker.set_value(self.session.source)
+
+    def _show_state(self) -> None:
+        state, model = self.runner.state, self.session.model
+        self.predict_button.setEnabled(state == "idle" and model is not None)
+        self.stop_button.setEnabled(state == "running")
+        self.table_button.setEnabled(self.table is not None)
+        self.picker.show_cells(model is None or model.card.task == "classify")
+        if model is None:
+            self.result.setText("Train a model in the Train dock, or load one.")
+        elif self.result.text().startswith("Train a model"):
+            self.result.setText("")
+
+    def _show_progress(self, event: Progress) -> None:
+        self.bar.setRange(0, event.total)
+        self.bar.setValue(event.done)
+        self.result.setText(event.text)
+
+    def _keep(self, found: Prediction) -> None:
+        self.table = found
+        self.bar.setRange(0, 1)
+        self.bar.setValue(1)
+        self._show_state()
+
+    def predict(self) -> None:
+        """Apply the current model to the chosen image."""
+        self.runner.start()
+
+    def save_table(self) -> None:
+        """Ask where to write the table of objects."""
+        if self.table is None:
+            return
+        text, _ = QFileDialog.getSaveFileName(
+            self, "Save table", str(Path.home() / "objects.csv"), "Table (*.csv)"
+        )
+        if text:
+            path = Path(text)
+            guarded(lambda: self._write_table(path if path.suffix else path.with_suffix(".csv")))
+
+    def _write_table(self, path: Path) -> None:
+        write_atomically(path, self.table.table.to_csv(index=False).encode())
+        self.result.setText(f"Table saved: {path.name}")

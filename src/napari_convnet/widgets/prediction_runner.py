@@ -1,0 +1,103 @@
+"""Runs a prediction for a dock: copies the pixels, starts the job, lays the result over the image."""
+
+from __future__ import annotations
+
+import numpy as np
+from napari.utils.notifications import show_warning
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QWidget
+
+from napari_convnet.errors import UserError
+from napari_convnet.progress import Progress
+from napari_convnet.widgets.background import JobResult
+from napari_convnet.widgets.job_slot import JobSlot
+from napari_convnet.widgets.messages import guarded
+from napari_convnet.widgets.prediction_job import (
+    Prediction,
+    describe_prediction,
+    prediction_steps,
+    show_prediction,
+)
+from napari_convnet.widgets.preferences import read_preferences
+from napari_convnet.widgets.session import Session
+from napari_convnet.widgets.source import PlaneArrays, Source, copy_plane
+
+
+class PredictionRunner(QObject):
+    """One prediction at a time with the session's model on the session's image."""
+
+    progressed = Signal(object)
+    said = Signal(str)
+    changed = Signal()
+    shown = Signal(object)
+
+    def __init__(self, dock: QWidget, session: Session) -> None:
+        super().__init__(dock)
+        self._session = session
+        self._slot = JobSlot(dock)
+        self._slot.changed.connect(self.changed)
+
+    @property
+    def state(self) -> str:
+        """``"idle"``, ``"running"`` or ``"stopping"``."""
+        return self._slot.state
+
+    def stop(self) -> None:
+        """Stop after this tile and keep what is done."""
+        self._slot.request_stop()
+
+    def start(self, after: str = "") -> None:
+        """Predict; ``after`` is a text that the result's line goes below."""
+        if self._slot.state == "idle":
+            guarded(lambda: self._start(after))
+
+    def _start(self, after: str) -> None:
+        model, source = self._session.model, self._session.source
+        if model is None:
+            raise UserError("CN-405", "There is no model yet. Train one, or load one from a file.")
+        if model.card.task == "segment":
+            source = Source(source.image_ids)
+        arrays = copy_plane(self._session.viewer, source)
+        centres, device = self._patch_centres(source, arrays), read_preferences().device
+        self._slot.start(
+            lambda stop: prediction_steps(model, arrays, centres, device, stop), description="Predicting",
+            on_progress=self._on_progress,
+            on_done=lambda result: self._on_done(result, source, arrays, model, after),
+        )  # fmt: skip
+
+    def _patch_centres(self, source: Source, arrays: PlaneArrays) -> np.ndarray:
+        image = self._session.open_images.get(source)
+        if arrays.labels is not None or image is None or self._session.project is None:
+            return np.empty((0, 2))
+        patches = self._session.project.patches(image.image_id)
+        return np.array([p.centre for p in patches if p.plane == arrays.plane]).reshape(-1, 2)
+
+    def _on_progress(self, events: tuple[Progress, ...]) -> None:
+        self.progressed.emit(events[-1])
+
+    def _on_done(
+        self, result: JobResult, source: Source, arrays: PlaneArrays, model, after: str
+    ) -> None:
+        if result.outcome == "failed":
+            self.said.emit(result.error_text)
+            show_warning(result.error_text)
+            return
+        found: Prediction | None = result.value
+        if found is None:
+            self.said.emit("Stopped; nothing was changed.")
+            return
+        if guarded(lambda: self._show(source, arrays, model, found)):
+            self.said.emit("\n".join(filter(None, (after, describe_prediction(model, found)))))
+            self.shown.emit(found)
+
+    def _show(self, source: Source, arrays: PlaneArrays, model, found: Prediction) -> bool:
+        layers = self._session.viewer.layers
+        active = layers.selection.active
+        show_prediction(self._session, source, arrays, model, found)
+        # The person goes on annotating: the new layers must neither cover nor replace the tool's.
+        tool = self._session.active_tool
+        if tool is not None:
+            tool.raise_layer()
+        if active in layers:
+            layers.selection.active = active
+        return True

@@ -1,0 +1,297 @@
+"""The session: what the docks of one viewer share, which is the project, the classes and the current model."""
+
+from __future__ import annotations
+
+import functools
+import weakref
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from napari.components import ViewerModel
+from napari.utils.notifications import show_warning
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QApplication, QWidget
+
+from napari_convnet.classes import ClassInfo, make_classes, palette_colour
+from napari_convnet.errors import UserError
+from napari_convnet.project import Project
+from napari_convnet.widgets.messages import guarded
+from napari_convnet.widgets.open_image import OpenImage
+from napari_convnet.widgets.preferences import read_preferences
+from napari_convnet.widgets.source import Source
+
+if TYPE_CHECKING:
+    from napari_convnet.model_file import Model
+    from napari_convnet.widgets.annotation_tools import AnnotationTool
+
+Task = Literal["classify", "segment"]
+
+#: Classes that a new project starts with; two are the least that can be told apart.
+FIRST_CLASSES: dict[str, tuple[str, ...]] = {
+    "classify": ("class 1", "class 2"),
+    "segment": ("background", "object"),
+}
+
+
+class Session(QObject):
+    """State shared by the docks of one viewer. Docks read it, change it through its verbs and hear its signals."""
+
+    task_changed = Signal()
+    source_changed = Signal()
+    classes_changed = Signal()
+    annotations_changed = Signal()
+    model_changed = Signal()
+    project_changed = Signal()
+    tool_changed = Signal()
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        super().__init__()
+        self._viewer = weakref.ref(viewer)
+        self.project: Project | None = None
+        self.model: Model | None = None
+        self.task: Task = "classify"
+        self.source = Source()
+        self.open_images: dict[Source, OpenImage] = {}
+        self.tools: dict[tuple[str, Source], AnnotationTool] = {}
+        self.active_tool: AnnotationTool | None = None
+        self._current_class: dict[str, int] = {"classify": 1, "segment": 1}
+        self._classes: dict[str, tuple[ClassInfo, ...]] = {
+            t: make_classes(n) for t, n in FIRST_CLASSES.items()
+        }
+        self._verbs: dict[int, dict[str, weakref.WeakMethod]] = {}
+        self._n_docks = 0
+        self._path_to_reopen: Path | None = None
+        QApplication.instance().aboutToQuit.connect(self.close_project)
+
+    @property
+    def viewer(self) -> ViewerModel:
+        """The viewer that the docks are in."""
+        viewer = self._viewer()
+        if viewer is None:
+            raise RuntimeError("the viewer is closed")
+        return viewer
+
+    def attach(self, dock: QWidget) -> None:
+        """Count a dock in; the first one opens the project again that the last one closed."""
+        self._n_docks += 1
+        self._verbs[id(dock)] = {}
+        dock.destroyed.connect(functools.partial(self._detach, id(dock)))
+        path, self._path_to_reopen = self._path_to_reopen, None
+        if path is not None and self.project is None:
+            guarded(lambda: self.open_project(path))
+
+    def offer(self, dock: QWidget, verbs: Mapping[str, Callable[[], object]]) -> None:
+        """Take up the verbs of a dock; they are methods, which do not keep it alive."""
+        self._verbs[id(dock)].update(
+            {name: weakref.WeakMethod(method) for name, method in verbs.items()}
+        )
+
+    def leave(self, dock: QWidget) -> None:
+        """Forget the verbs of a closed dock; with the last dock, layers that nothing would save go, too."""
+        self._verbs.pop(id(dock), None)
+        if not self._verbs:
+            guarded(self._put_tools_away)
+
+    def _detach(self, dock_id: int) -> None:
+        self._verbs.pop(dock_id, None)
+        self._n_docks -= 1
+        if self._n_docks == 0:
+            self._path_to_reopen = self.project.path if self.project else None
+            self.close_project()
+
+    def do(self, verb: str) -> bool:
+        """Carry out a dock's verb, such as ``"train"``; return False when no dock offers it."""
+        for verbs in self._verbs.values():
+            method = verbs[verb]() if verb in verbs else None
+            if method is not None:
+                method()
+                return True
+        return False
+
+    def ensure_project(self) -> Project:
+        """Return the project; without one, start a nameless one, so that nothing has to be saved."""
+        if self.project is None:
+            folder = read_preferences().project_folder
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise UserError(
+                    "CN-306", f"The folder of new projects, '{folder}', cannot be made: {error.strerror}. "
+                    "Choose another in Preferences > ConvNet.",
+                ) from error  # fmt: skip
+            self.new_project(folder / f"{datetime.now():%Y-%m-%d %H.%M.%S.%f}.convnet")
+        return self.project
+
+    def new_project(self, path: Path) -> None:
+        """Start a project file with the classes of now."""
+        self.save_tools()  # first, because a failure here must leave everything as it is
+        project = Project.create(path)
+        for task, classes in self._classes.items():
+            project.set_classes(task, classes)
+        self._use(project)
+
+    def open_project(self, path: Path) -> None:
+        """Open a project file and take over its classes."""
+        self.save_tools()
+        project = Project.open(path)
+        for task in self._classes:
+            self._classes[task] = project.classes(task) or self._classes[task]
+        self._use(project)
+        for line in (*project.damage, *project.notes):
+            show_warning(line)
+        if project.read_only:
+            show_warning(
+                f"'{project.path.name}' is open for reading only: {project.read_only_reason}. Its annotations are "
+                "shown but cannot be changed. To go on, save a copy (Project > Save a copy) and open that."
+            )
+
+    def save_copy(self, path: Path) -> None:
+        """Write a copy of the project to a new file."""
+        project = self.ensure_project()
+        self.save_tools()
+        project.save_copy(path)
+
+    def _use(self, project: Project) -> None:
+        """Work with another project: what is shown of the old one is written to it and goes."""
+        self._put_tools_away()
+        self.close_project()
+        self.project = project
+        self.project_changed.emit()
+        self.classes_changed.emit()
+        self.annotations_changed.emit()
+
+    def close_project(self) -> None:
+        """Close the project file, if one is open; it holds everything."""
+        if self.project is not None:
+            try:
+                self.save_tools()
+            finally:
+                self.project.close()
+                self.project = None
+        self.open_images.clear()
+
+    def save_tools(self) -> None:
+        """Write what the tools have not written yet."""
+        for tool in self.tools.values():
+            tool.save()
+
+    def set_tool(self, tool: AnnotationTool | None) -> None:
+        """Choose the tool that undo and redo belong to, or none."""
+        if tool is not self.active_tool:
+            self.active_tool = tool
+            self.tool_changed.emit()
+
+    def _put_tools_away(self) -> None:
+        """Remove the layers of the tools; the project keeps the annotations."""
+        self.save_tools()
+        for tool in self.tools.values():
+            tool.discard_layer()
+        self.tools.clear()
+        self.set_tool(None)
+
+    def set_task(self, task: Task) -> None:
+        """Choose between classifying cells and segmenting pixels."""
+        if task != self.task:
+            self.task = task
+            self.task_changed.emit()
+            self.classes_changed.emit()
+
+    def set_source(self, source: Source) -> None:
+        """Choose the layers to work on."""
+        if source != self.source:
+            self.source = source
+            self.source_changed.emit()
+
+    @property
+    def open_image(self) -> OpenImage | None:
+        """The image that is worked on, once it has been looked at."""
+        return self.open_images.get(self.source)
+
+    @property
+    def classes(self) -> tuple[ClassInfo, ...]:
+        """Classes of the present task."""
+        return self._classes[self.task]
+
+    @property
+    def current_class(self) -> int:
+        """Value of the class that annotations get, k = k-th class."""
+        return min(self._current_class[self.task], len(self.classes))
+
+    def set_current_class(self, value: int) -> None:
+        """Choose the class that annotations get; values without a class are ignored."""
+        if 1 <= value <= len(self.classes) and value != self._current_class[self.task]:
+            self._current_class[self.task] = value
+            self.classes_changed.emit()
+
+    def set_classes(self, classes: tuple[ClassInfo, ...]) -> None:
+        """Rename or recolour classes, or add some at the end."""
+        make_classes(info.name for info in classes)  # refuses equal names and too many
+        if self.project is not None:
+            self.project.set_classes(self.task, classes)
+        self._classes[self.task] = classes
+        self.classes_changed.emit()
+
+    def add_class(self) -> None:
+        """Add a class with the next free name and colour, and choose it."""
+        names = {info.name for info in self.classes}
+        number = next(
+            n for n in range(len(names) + 1, 2 * len(names) + 2) if f"class {n}" not in names
+        )
+        self.set_classes(
+            (*self.classes, ClassInfo(f"class {number}", palette_colour(len(self.classes))))
+        )
+        self.set_current_class(len(self.classes))
+
+    def delete_class(self, value: int) -> None:
+        """Delete a class with its annotations; higher ones move down.
+
+        Raises
+        ------
+        UserError
+            CN-515 when only two would be left to tell apart.
+        """
+        if len(self.classes) <= 2:
+            raise UserError(
+                "CN-515", "Two classes are the least that can be told apart. Rename one instead."
+            )
+        self.save_tools()
+        if self.project is not None:
+            self.project.delete_class(self.task, value)
+        self._classes[self.task] = tuple(
+            c for k, c in enumerate(self.classes, start=1) if k != value
+        )
+        for tool in self.tools.values():
+            tool.discard_layer()  # its values mean other classes now
+        if self.active_tool is not None:
+            self.active_tool.start()
+        self.classes_changed.emit()
+        self.annotations_changed.emit()
+
+    def class_counts(self) -> list[int]:
+        """Return how many annotations (objects and patches, or pixels) each class has in the project."""
+        counts = [0] * len(self.classes)
+        if self.project is not None:
+            for value, count in self.project.class_counts(self.task).items():
+                if 1 <= value <= len(counts):
+                    counts[value - 1] = count
+        return counts
+
+    def set_model(self, model: Model) -> None:
+        """Make a model the one that is applied and saved."""
+        self.model = model
+        self.model_changed.emit()
+
+
+# A session lives as long as its viewer; napari may hand the same viewer out behind a proxy.
+_sessions: weakref.WeakKeyDictionary[ViewerModel, Session] = weakref.WeakKeyDictionary()
+
+
+def session_of(viewer: ViewerModel) -> Session:
+    """Return the session of a viewer, made when first asked for."""
+    viewer = getattr(viewer, "__wrapped__", viewer)
+    session = _sessions.get(viewer)
+    if session is None:
+        session = _sessions[viewer] = Session(viewer)
+    return session

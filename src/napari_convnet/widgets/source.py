@@ -1,0 +1,147 @@
+"""Which layers are worked on: the image's channels and, where there is one, the label layer of its cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image, Labels, Layer
+
+from napari_convnet.errors import UserError
+from napari_convnet.images import CleanImage, clean_image
+from napari_convnet.widgets.layers import image_data, layer_id
+
+
+@dataclass(frozen=True)
+class Source:
+    """Layers by their ids, so that a value outlives a layer and names may change.
+
+    Parameters
+    ----------
+    image_ids
+        Image layers of the same shape, one or several channels each, in the order of the viewer.
+    labels_id
+        Label layer with one value for each cell, or "".
+    """
+
+    image_ids: tuple[str, ...] = ()
+    labels_id: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class PlaneArrays:
+    """Copies of the pixels of one plane, to be given to a worker.
+
+    Parameters
+    ----------
+    channels
+        (pixels, axes, name) of each image layer; axes is ``"YX"`` or ``"YXC"``.
+    labels
+        ``(Y, X)`` integers, or None without a label layer.
+    plane
+        Indices along the axes before Y and X.
+    """
+
+    channels: tuple[tuple[np.ndarray, str, str], ...]
+    labels: np.ndarray | None
+    plane: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.channels[0][0].shape[:2]
+
+    @property
+    def channel_names(self) -> tuple[str, ...]:
+        """One name for each channel."""
+        names: list[str] = []
+        for pixels, axes, name in self.channels:
+            if axes == "YXC":
+                names += [
+                    f"{name} {colour}"[:60]
+                    for colour in ("red", "green", "blue")[: pixels.shape[2]]
+                ]
+            else:
+                names.append(name[:60])
+        return tuple(names)
+
+    def clean(self) -> CleanImage:
+        """Bring the channels into the core's form; for a worker's thread."""
+        parts = [clean_image(pixels, axes, name) for pixels, axes, name in self.channels]
+        invalid = [part.invalid for part in parts if part.invalid is not None]
+        return CleanImage(
+            np.concatenate([part.pixels for part in parts]),
+            np.logical_or.reduce(invalid) if invalid else None,
+            parts[0].name,
+        )
+
+
+def find_by_id(viewer: ViewerModel, identifier: str) -> Layer | None:
+    """Return the layer with this id, or None once it is gone."""
+    return next((layer for layer in viewer.layers if layer_id(layer) == identifier), None)
+
+
+def source_layers(viewer: ViewerModel, source: Source) -> tuple[list[Image], Labels | None]:
+    """Return the layers of a source.
+
+    Raises
+    ------
+    UserError
+        CN-404 without an image, CN-401 when a layer is gone.
+    """
+    if not source.image_ids:
+        raise UserError(
+            "CN-404",
+            "There is no image yet. Open one (File > Open) and tick it in the list of images.",
+        )
+    images = [find_by_id(viewer, identifier) for identifier in source.image_ids]
+    labels = find_by_id(viewer, source.labels_id) if source.labels_id else None
+    if None in images or (source.labels_id and labels is None):
+        raise UserError(
+            "CN-401",
+            "A layer was removed in the meantime. Nothing else changed. Choose the layers again.",
+        )
+    return images, labels
+
+
+def current_plane(viewer: ViewerModel, layer: Layer) -> tuple[int, ...]:
+    """Return the indices along a layer's axes before Y and X that the viewer shows now."""
+    n_leading = layer.ndim - 2
+    if n_leading <= 0:
+        return ()
+    position = layer.world_to_data(viewer.dims.point)[-layer.ndim :][:n_leading]
+    shape = image_data(layer).array.shape
+    return tuple(
+        int(np.clip(round(float(p)), 0, n - 1)) for p, n in zip(position, shape, strict=False)
+    )
+
+
+def copy_plane(
+    viewer: ViewerModel, source: Source, plane: tuple[int, ...] | None = None
+) -> PlaneArrays:
+    """Copy the pixels of a plane (by default the one shown), so that a worker never reads a layer.
+
+    Raises
+    ------
+    UserError
+        CN-401, CN-404 as `source_layers`; CN-613 when label layer and image differ in shape.
+    """
+    images, labels = source_layers(viewer, source)
+    plane = current_plane(viewer, images[0]) if plane is None else plane
+    channels = []
+    for layer in images:
+        found = image_data(layer)
+        axes = "YXC" if found.is_rgb else "YX"
+        channels.append((np.array(found.array[plane]), axes, layer.name))
+    label_plane = None
+    if labels is not None:
+        array = image_data(labels).array
+        label_plane = np.array(array[plane] if array.ndim > 2 else array)
+        if label_plane.shape != channels[0][0].shape[:2]:
+            raise UserError(
+                "CN-613",
+                f"Layer '{labels.name}' has shape {label_plane.shape} but image '{images[0].name}' has "
+                f"{channels[0][0].shape[:2]}. Choose labels of this image.",
+            )
+    return PlaneArrays(tuple(channels), label_plane, plane)

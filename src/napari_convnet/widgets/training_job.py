@@ -1,0 +1,143 @@
+"""Training in the background: from copied annotations to a model, in the worker."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from napari_convnet.classes import ClassInfo
+from napari_convnet.progress import Progress
+from napari_convnet.settings import TrainingSettings
+from napari_convnet.widgets.background import JobResult
+from napari_convnet.widgets.failure import is_interrupted_training
+from napari_convnet.widgets.training_data import AnnotatedPlane
+
+#: Patches are this much larger than the cells, to show what surrounds them.
+_SURROUNDINGS = 1.4
+_PATCH_SIZES = (16, 256)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingRequest:
+    """Everything a training needs, independent of layers and widgets.
+
+    ``patch_size`` 0 and ``chooses_epochs`` mean: fit them to the data. ``pretrained`` is ``"none"``,
+    ``"imagenet"`` or the path of a ``.safetensors`` file.
+    """
+
+    task: str
+    planes: tuple[AnnotatedPlane, ...]
+    classes: tuple[ClassInfo, ...]
+    network: str
+    settings: TrainingSettings
+    chooses_epochs: bool
+    patch_size: int
+    pretrained: str
+    name: str
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A model and the bytes of its file."""
+
+    model: object
+    data: bytes
+
+
+def training_steps(
+    request: TrainingRequest, stop: threading.Event
+) -> Generator[Progress, None, Trained]:
+    """Build the training set, train and serialise the model; runs in the worker, where torch is imported."""
+    yield Progress(done=0, total=0, text="preparing the training set")
+    from napari_convnet.model_file import model_bytes
+    from napari_convnet.training import TrainingInterrupted, suggest_epochs, train
+
+    samples = _training_set(request)
+    settings = request.settings
+    if request.chooses_epochs:
+        settings = replace(settings, epochs=suggest_epochs(samples, settings.batch_size))
+    weights = _pretrained(request)
+    try:
+        model = yield from train(
+            samples,
+            request.network,
+            settings,
+            initial_weights=weights,
+            stop=stop,
+            name=request.name,
+        )
+    except TrainingInterrupted as interrupted:
+        interrupted.data = model_bytes(interrupted.model)
+        raise
+    return Trained(model, model_bytes(model))
+
+
+def kept_model(result: JobResult) -> Trained | None:
+    """Return the model that a training left, also when it broke off; None when there is none."""
+    if is_interrupted_training(result.error):
+        return Trained(result.error.model, result.error.data)
+    return result.value
+
+
+def _training_set(request: TrainingRequest):
+    from napari_convnet.samples import (
+        AnnotatedObjects,
+        AnnotatedPixels,
+        ClassificationSet,
+        SegmentationSet,
+    )
+
+    channels = request.planes[0].arrays.channel_names
+    images = [plane.arrays.clean() for plane in request.planes]
+    fraction, seed = request.settings.validation_fraction, request.settings.seed
+    if request.task == "segment":
+        annotated = [
+            AnnotatedPixels(i, p.painted) for i, p in zip(images, request.planes, strict=True)
+        ]
+        return SegmentationSet.from_annotations(
+            annotated, request.classes, patch_size=request.patch_size or 128, validation_fraction=fraction,
+            channels=channels, seed=seed,
+        )  # fmt: skip
+    objects = [
+        AnnotatedObjects(image, _centroids(plane), plane.values.astype(int))
+        for image, plane in zip(images, request.planes, strict=True)
+    ]
+    return ClassificationSet.from_objects(
+        objects, request.classes, patch_size=request.patch_size or choose_patch_size(request.planes),
+        validation_fraction=fraction, channels=channels, seed=seed,
+    )  # fmt: skip
+
+
+def _centroids(plane: AnnotatedPlane) -> np.ndarray:
+    """Return the centres that prediction will use, too; those of picked patches are where they were clicked."""
+    from napari_convnet.prediction import object_centres
+
+    if plane.arrays.labels is None:
+        return plane.centres
+    labels, centres = object_centres(plane.arrays.labels)
+    found = np.searchsorted(labels, plane.labels).clip(0, len(labels) - 1)
+    return np.where(plane.labels[:, None] > 0, centres[found], plane.centres)
+
+
+def choose_patch_size(planes: tuple[AnnotatedPlane, ...]) -> int:
+    """Return a side in pixels that shows a typical cell: that of the patches, if any were picked."""
+    picked = [size for plane in planes for size in plane.patch_sizes]
+    if picked:
+        return int(np.median(picked))
+    areas = [np.unique(p.arrays.labels, return_counts=True)[1][1:] for p in planes]
+    diameter = 2 * np.sqrt(np.median(np.concatenate(areas)) / np.pi)
+    return int(np.clip(round(diameter * _SURROUNDINGS / 8) * 8, *_PATCH_SIZES))
+
+
+def _pretrained(request: TrainingRequest):
+    if request.pretrained == "none":
+        return None
+    from napari_convnet.model_file import read_weights
+    from napari_convnet.networks import download_weights
+
+    if request.pretrained == "imagenet":
+        return download_weights(request.network)
+    return read_weights(request.pretrained)
