@@ -85,7 +85,9 @@ def measure(
         image, instances = pair.read()
         annotated.append(AnnotatedPixels(image, draw_strokes(instances, random)))
     painted = np.concatenate([(part.labels > 0).ravel() for part in annotated]).mean()
-    samples = SegmentationSet.from_annotations(annotated, CLASSES, seed=seed)
+    samples = SegmentationSet.from_annotations(
+        annotated, CLASSES, patch_size=options.patch_size, seed=seed
+    )
     settings = TrainingSettings(batch_size=8, seed=seed, device=options.device)
     settings = replace(settings, epochs=options.epochs or suggest_epochs(samples, 8))
     start = time.perf_counter()
@@ -107,6 +109,7 @@ def main() -> None:
     parser.add_argument("--training-images", type=int, default=20)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=0, help="0 = chosen from the set's size")
+    parser.add_argument("--patch-size", type=int, default=64)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--output", type=Path, help="where to save the last model (.safetensors)")
     options = parser.parse_args()

@@ -63,6 +63,7 @@ def test_the_course_unet_has_its_size():
 
 @pytest.mark.parametrize("levels", [1, 2, 3])
 def test_no_pixel_beyond_the_receptive_radius_matters(levels):
+    torch.manual_seed(0)  # of few channels, some seeds leave every relu on the way shut
     network = build_network("unet", 1, 2, width=4, levels=levels)
     side = 2 * network.receptive_radius + 2 * network.multiple + 1
     image = torch.randn(1, 1, side, side, requires_grad=True)

@@ -90,6 +90,16 @@ def test_every_held_out_pixel_is_measured_once():
     assert measured == samples.n_validation
 
 
+def test_held_out_places_are_squares_of_half_a_patch():
+    labels = np.zeros((64, 64), np.uint8)
+    labels[1:3, 1:60], labels[9:11, 1:3] = 1, 2
+    samples = SegmentationSet.from_annotations(
+        [AnnotatedPixels(position_image((64, 64)), labels)], CLASSES, patch_size=16,
+        validation=[AnnotatedPixels(position_image((64, 64)), labels)],
+    )  # fmt: skip
+    assert samples.validation_spots().tolist()[:2] == [8, 1]
+
+
 def test_patches_show_the_labels_of_their_own_pixels():
     random = np.random.default_rng(2)
     labels = strokes((60, 60), random)

@@ -171,7 +171,7 @@ def test_the_best_epoch_is_returned_with_its_scores(shapes):
 def measured(right, n):
     """Return the measurement of ``right`` right answers of ``n`` in each of two classes."""
     confusion = [[right[0], n - right[0]], [n - right[1], right[1]]]
-    return Measured(0.5, Scores(np.array(confusion)), "classify")
+    return Measured(0.5, Scores(np.array(confusion)), "classify", np.sum(confusion, axis=1))
 
 
 @pytest.mark.parametrize(
@@ -182,6 +182,14 @@ def test_a_later_epoch_is_better_unless_it_is_worse_by_more_than_chance(earlier,
     loop = TrainingLoop(shape_set(12), torch.nn.Linear(1, 1), QUICK, torch.device("cpu"))
     assert loop._is_best(measured(earlier, n))
     assert loop._is_best(measured(later, n)) is is_best
+
+
+def test_pixels_of_few_strokes_are_few_places_that_go_right_or_wrong():
+    confusion = np.array([[900, 100], [100, 900]])
+    strokes, masks = (
+        Measured(0.5, Scores(confusion), "segment", np.array([n, n])) for n in (2, 200)
+    )
+    assert strokes.standard_error > 0.1 > 0.02 > masks.standard_error
 
 
 def test_the_standard_error_is_that_of_a_mean_of_shares():

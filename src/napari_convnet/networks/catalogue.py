@@ -92,7 +92,7 @@ _ENTRIES = (
         "unet", "segment", "UNet",
         "Pixels of any structure, from a few strokes or from whole masks.",
         "Ronneberger et al. 2015, https://doi.org/10.1007/978-3-319-24574-4_28",
-        128, 16, 2e-3, UNetSettings, UNet,
+        64, 16, 2e-3, UNetSettings, UNet,
     ),
 )  # fmt: skip
 

@@ -10,7 +10,12 @@ from torch import Tensor
 
 
 def augment_batch(
-    inputs: Tensor, targets: Tensor | None, random: torch.Generator, *, max_rotation: float = 180.0
+    inputs: Tensor,
+    targets: Tensor | None,
+    random: torch.Generator,
+    *,
+    max_rotation: float = 180.0,
+    max_intensity: float = 0.2,
 ) -> tuple[Tensor, Tensor | None]:
     """Flip, turn, scale and brighten every sample of a batch in its own way.
 
@@ -27,6 +32,9 @@ def augment_batch(
         CPU generator that everything is drawn from.
     max_rotation
         Largest turn in degrees.
+    max_intensity
+        Largest change of contrast, and largest shift of each channel's brightness, in standard
+        deviations of a normalised image.
 
     Returns
     -------
@@ -42,8 +50,8 @@ def augment_batch(
     moved = F.grid_sample(
         inputs, grid, mode="bilinear", padding_mode="reflection", align_corners=False
     )
-    contrast = 1 + 0.2 * _uniform((n, 1, 1, 1), random)
-    brightness = 0.2 * _uniform((n, inputs.shape[1], 1, 1), random)
+    contrast = 1 + max_intensity * _uniform((n, 1, 1, 1), random)
+    brightness = max_intensity * _uniform((n, inputs.shape[1], 1, 1), random)
     moved = moved * contrast.to(moved.device) + brightness.to(moved.device)
     if targets is not None:
         shifted = (targets + 1).unsqueeze(1).to(inputs.dtype)  # 0 = outside = not annotated

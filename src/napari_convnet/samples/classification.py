@@ -194,6 +194,11 @@ class ClassificationSet:
         """Why the score may not mean much, or ""."""
         return self.split.warning
 
+    def validation_spots(self) -> np.ndarray:
+        """Return the number of held-out samples of each class."""
+        held = self.targets[self.split.validation].numpy()
+        return np.bincount(held, minlength=len(self.classes))
+
     def class_counts(self) -> np.ndarray:
         """Return the number of training samples of each class."""
         return np.bincount(self.targets[self.split.training].numpy(), minlength=len(self.classes))

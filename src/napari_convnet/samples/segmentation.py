@@ -19,6 +19,9 @@ from napari_convnet.samples.patches import Patch, cut_padded, stack_patches
 
 #: Patches of one epoch: every annotated spot about once, within what an epoch should last.
 _FEWEST_PATCHES, _MOST_PATCHES = 16, 512
+#: Few strokes show few backgrounds: stronger changes of intensity than for cells, whose colour counts, raised
+#: the IoU of bacteria from 0.80 to 0.92 (one of two sets of strokes) and that of dsb2018 by -0.01 to 0.03.
+_MAX_INTENSITY = 0.5
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class SegmentationSet:
         annotated: Sequence[AnnotatedPixels],
         classes: tuple[ClassInfo, ...],
         *,
-        patch_size: int = 128,
+        patch_size: int = 64,
         validation_fraction: float = 0.2,
         validation: Sequence[AnnotatedPixels] = (),
         groups: Sequence | None = None,
@@ -154,10 +157,7 @@ class SegmentationSet:
     @property
     def n_validation(self) -> int:
         """Number of annotated pixels that are held out."""
-        return sum(
-            int((self.targets[i][rows, columns] >= 0).sum())
-            for i, rows, columns in self.validation_areas
-        )
+        return sum(int((self._seen(*area) >= 0).sum()) for area in self.validation_areas)
 
     def class_counts(self) -> np.ndarray:
         """Return the number of training pixels of each class."""
@@ -166,7 +166,7 @@ class SegmentationSet:
     @cached_property
     def _counts(self) -> np.ndarray:
         """Annotated pixels by training area and class, ``(areas, classes)`` int64."""
-        found = [self.targets[i][rows, columns] for i, rows, columns in self.training_areas]
+        found = [self._seen(*area) for area in self.training_areas]
         return np.array([np.bincount(t[t >= 0], minlength=len(self.classes)) for t in found])
 
     def batches_per_epoch(self, batch_size: int) -> int:
@@ -175,13 +175,21 @@ class SegmentationSet:
 
     @cached_property
     def _patches_per_epoch(self) -> int:
-        half = max(1, self.patch_size // 2)
-        spots = 0
-        for i, rows, columns in self.training_areas:
-            annotated = np.nonzero(self.targets[i][rows, columns] >= 0)
-            width = (columns.stop - columns.start) // half + 1
-            spots += len(np.unique(annotated[0] // half * width + annotated[1] // half))
+        spots = sum(
+            len(_spots(self._seen(*area) >= 0, self.patch_size)) for area in self.training_areas
+        )
         return int(np.clip(spots, _FEWEST_PATCHES, _MOST_PATCHES))
+
+    def _seen(self, index: int, rows: slice, columns: slice) -> np.ndarray:
+        return self.targets[index][rows, columns]
+
+    def validation_spots(self) -> np.ndarray:
+        """Return, for each class, the number of held-out squares of half a patch that show it."""
+        counts = np.zeros(len(self.classes), np.int64)
+        for area in self.validation_areas:
+            seen = self._seen(*area)
+            counts += [len(_spots(seen == k, self.patch_size)) for k in range(len(counts))]
+        return counts
 
     def training_batches(
         self, batch_size: int, random: torch.Generator, *, augment: bool
@@ -213,8 +221,7 @@ class SegmentationSet:
     def _pixels_of(self, number: int, target: int) -> np.ndarray:
         """Return the flat indices, within a training area, of the pixels of a class."""
         if (number, target) not in self._pixels:
-            i, rows, columns = self.training_areas[number]
-            found = np.flatnonzero(self.targets[i][rows, columns] == target)
+            found = np.flatnonzero(self._seen(*self.training_areas[number]) == target)
             self._pixels[number, target] = found.astype(np.min_scalar_type(found[-1]))
         return self._pixels[number, target]
 
@@ -264,9 +271,16 @@ class SegmentationSet:
         return self._draw_patch(present, random)[0].copy()
 
 
+def _spots(mask: np.ndarray, patch_size: int) -> np.ndarray:
+    """Return the numbers of the squares, with sides of half a patch, that a mask ``(Y, X)`` touches."""
+    half = max(1, patch_size // 2)
+    rows, columns = np.nonzero(mask)
+    return np.unique(rows // half * (mask.shape[1] // half + 1) + columns // half)
+
+
 def _augment(inputs: Tensor, targets: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
     """Augment a batch, except for patches whose annotated pixels would all be turned outside."""
-    moved, moved_targets = augment_batch(inputs, targets, random)
+    moved, moved_targets = augment_batch(inputs, targets, random, max_intensity=_MAX_INTENSITY)
     is_lost = (moved_targets < 0).flatten(1).all(1)
     moved[is_lost], moved_targets[is_lost] = inputs[is_lost], targets[is_lost]
     return moved, moved_targets

@@ -181,7 +181,7 @@ class TrainingLoop:
         """Decide by the one-standard-error rule: later wins unless it is clearly worse.
 
         Later networks have seen more, at a smaller learning rate. The highest of many scores on a few
-        held-out samples is mostly luck.
+        held-out cells or strokes is mostly luck.
         """
         if measured is None:
             return True

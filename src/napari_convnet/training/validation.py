@@ -17,11 +17,15 @@ from napari_convnet.scores import Scores, confusion_matrix
 
 @dataclass(frozen=True)
 class Measured:
-    """Loss and scores on the held-out samples."""
+    """Loss and scores on the held-out samples.
+
+    ``spots`` counts, for each class, the held-out places that go right or wrong on their own.
+    """
 
     loss: float
     scores: Scores
     task: str
+    spots: np.ndarray
 
     @property
     def score(self) -> float:
@@ -31,19 +35,15 @@ class Measured:
 
     @property
     def standard_error(self) -> float:
-        """How far the score may be off by chance: the fewer samples, the farther.
+        """How far the score may be off by chance: the fewer held-out places, the farther.
 
-        Shares are drawn towards one half as Agresti & Coull do
+        Pixels of one stroke go right or wrong together, so what counts is the number of places, not
+        of pixels. Shares are drawn towards one half as Agresti & Coull do
         (https://doi.org/10.1080/00031305.1998.10480550), so that 4 right of 4 are not taken for
-        certain. Pixels of one stroke go right or wrong together, so their number says nothing about
-        chance, and to segment the error is taken as 0.
+        certain.
         """
-        if self.task == "segment":
-            return 0.0
-        n = self.scores.confusion.sum(1)
-        n = n[n > 0]
-        recall = self.scores.recall
-        share = (recall[~np.isnan(recall)] * n + 1) / (n + 2)
+        n = self.spots[self.spots > 0]
+        share = (self.scores.recall[self.spots > 0] * n + 1) / (n + 2)
         return float(np.sqrt((share * (1 - share) / (n + 2)).sum()) / max(1, len(n)))
 
 
@@ -73,4 +73,7 @@ class Validation:
     def result(self) -> Measured:
         """Mean loss over samples or pixels, and the scores."""
         n = max(1, int(self.confusion.sum()))
-        return Measured(self.loss_sum / n, Scores(self.confusion), self.samples.task)
+        scores = Scores(self.confusion)
+        return Measured(
+            self.loss_sum / n, scores, self.samples.task, self.samples.validation_spots()
+        )

@@ -83,6 +83,7 @@ def kept_model(result: JobResult) -> Trained | None:
 
 
 def _training_set(request: TrainingRequest):
+    from napari_convnet.networks import network_entry
     from napari_convnet.samples import (
         AnnotatedObjects,
         AnnotatedPixels,
@@ -98,7 +99,7 @@ def _training_set(request: TrainingRequest):
             AnnotatedPixels(i, p.painted) for i, p in zip(images, request.planes, strict=True)
         ]
         return SegmentationSet.from_annotations(
-            annotated, request.classes, patch_size=request.patch_size or 128, validation_fraction=fraction,
+            annotated, request.classes, patch_size=request.patch_size or network_entry(request.network).input_size, validation_fraction=fraction,
             channels=channels, seed=seed,
         )  # fmt: skip
     objects = [
