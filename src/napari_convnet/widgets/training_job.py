@@ -98,8 +98,9 @@ def _training_set(request: TrainingRequest):
         annotated = [
             AnnotatedPixels(i, p.painted) for i, p in zip(images, request.planes, strict=True)
         ]
+        size = request.patch_size or network_entry(request.network).input_size
         return SegmentationSet.from_annotations(
-            annotated, request.classes, patch_size=request.patch_size or network_entry(request.network).input_size, validation_fraction=fraction,
+            annotated, request.classes, patch_size=size, validation_fraction=fraction,
             channels=channels, seed=seed,
         )  # fmt: skip
     objects = [
