@@ -132,7 +132,7 @@ def test_deleting_a_class_moves_higher_objects_and_patches_down(project, image_i
     for label, value in ((1, 1), (2, 2), (3, 3)):
         project.set_object_class(image_id, "nuclei", label, (), (1, 1), value)
     patch_ids = [project.add_patch(image_id, (), (1, 1), 8, value) for value in (1, 2, 3)]
-    assert project.delete_class("classify", 2) == 2
+    assert project.delete_class("classify", 2).count == 2
     with reopened(project) as again:
         assert [info.name for info in again.classes("classify")] == ["round", "dividing"]
         assert [(o.label, o.value) for o in again.object_annotations(image_id)] == [(1, 1), (3, 2)]

@@ -83,7 +83,7 @@ def test_deleting_a_class_moves_higher_painted_values_down(project, image_id):
     labels = np.zeros((600, 700), np.uint8)
     labels[:100], labels[300:310], labels[520:] = 1, 2, 3
     project.write_painting(image_id, (0,), labels)
-    assert project.delete_class("segment", 1) == 100 * 700
+    assert project.delete_class("segment", 1).count == 100 * 700
     labels = np.array([0, 0, 1, 2], np.uint8)[labels]
     np.testing.assert_array_equal(project.read_painting(image_id, (0,), (600, 700)), labels)
     assert project.write_painting(image_id, (0,), labels) == 0

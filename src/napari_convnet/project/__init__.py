@@ -8,6 +8,7 @@ only mutable face, and everything it returns is frozen. The format is described 
 from __future__ import annotations
 
 from napari_convnet.project.backups import backups_of
+from napari_convnet.project.class_edits import ClassEdit
 from napari_convnet.project.images import content_hash
 from napari_convnet.project.project import Project
 from napari_convnet.project.records import (
@@ -19,6 +20,7 @@ from napari_convnet.project.records import (
 )
 
 __all__ = [
+    "ClassEdit",
     "EpochRecord",
     "ImageRecord",
     "ObjectAnnotation",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 import threading
 import zlib
 from collections.abc import Iterator, Sequence
@@ -179,26 +178,6 @@ class Painting:
                     connection.execute(f"DELETE FROM painted_tile {_HERE}", key)
                 else:
                     put(connection, "painted_tile", (*key, stream, painted_at))
-
-    def _renumber_tiles(self, connection: sqlite3.Connection, deleted: int) -> int:
-        """Clear the pixels of a class, move higher values down; return how many were cleared."""
-        moved = np.arange(256)
-        moved[deleted], moved[deleted + 1 :] = 0, moved[deleted + 1 :] - 1
-        cleared = 0
-        self._tile_digests.clear()
-        for key in connection.execute(
-            "SELECT image_id, plane, tile_y, tile_x FROM painted_tile"
-        ).fetchall():
-            tile = self._stored_tile(key)
-            if tile is None or tile.max() < deleted:
-                continue
-            cleared += int(np.count_nonzero(tile == deleted))
-            tile = moved.astype(np.uint8)[tile]
-            if tile.any():
-                put(connection, "painted_tile", (*key, compress_tile(tile), now()))
-            else:
-                connection.execute(f"DELETE FROM painted_tile {_HERE}", key)
-        return cleared
 
     def _highest_painted(self) -> int:
         """Return the highest class value in any intact tile."""

@@ -141,6 +141,11 @@ class Table:
         return f"SELECT {', '.join(self.columns)}, sha256 FROM {self.name}"
 
     @property
+    def same_key(self) -> str:
+        """The condition that finds one row by its key columns."""
+        return " AND ".join(f"{key} = ?" for key in self.keys)
+
+    @property
     def upsert(self) -> str:
         """The statement that inserts a row or replaces the one with the same key."""
         names = (*self.columns, "sha256")
