@@ -261,6 +261,11 @@ def test_ctrl_c_stops_training_and_keeps_the_best_model(tmp_path):
     assert no_temporary_files(tmp_path)
 
 
+def _hear_ctrl_c() -> None:
+    """Undo what a shell does to programs in the background, which would pass on to this one."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for another process there")
 def test_ctrl_c_during_prediction_leaves_the_old_table_as_it_was(shapes, tmp_path):
     folder, model, _ = shapes
@@ -278,6 +283,7 @@ def test_ctrl_c_during_prediction_leaves_the_old_table_as_it_was(shapes, tmp_pat
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=_hear_ctrl_c,
     ) as process:
         assert process.stdout.readline() == "reading\n"
         process.send_signal(signal.SIGINT)

@@ -109,7 +109,7 @@ class AnnotateDock(Dock):
         session.viewer.layers.selection.events.active.connect(self._show_tool)
         self.offer(
             click_cells=self.click_cells, pick_patches=self.pick_patches, paint_strokes=self.paint_strokes,
-            undo=self.undo, redo=self.redo, next_class=self.next_class, add_class=self.class_table.add,
+            undo=session.undo, redo=session.redo, next_class=self.next_class, add_class=self.class_table.add,
             new_project=self.project_bar.new, open_project=self.project_bar.open,
         )  # fmt: skip
 
@@ -241,16 +241,6 @@ class AnnotateDock(Dock):
     def next_class(self) -> None:
         """Choose the next class, after the last one the first."""
         self.session.set_current_class(self.session.current_class % len(self.session.classes) + 1)
-
-    def undo(self) -> None:
-        """Take back the last annotation."""
-        if self.active_tool is not None:
-            self.active_tool.undo()
-
-    def redo(self) -> None:
-        """Do the annotation again that was taken back last."""
-        if self.active_tool is not None:
-            self.active_tool.redo()
 
 
 def _name_of(tool: AnnotationTool) -> str:

@@ -10,7 +10,6 @@ from napari.layers import Layer
 from napari.types import LayerDataTuple
 
 from napari_convnet.errors import UserError
-from napari_convnet.widgets.history import History
 from napari_convnet.widgets.layers import Kind, find_layer
 from napari_convnet.widgets.messages import guarded
 from napari_convnet.widgets.open_image import OpenImage
@@ -39,7 +38,6 @@ class AnnotationTool:
     def __init__(self, session: Session, image: OpenImage) -> None:
         self.session = session
         self.image = image
-        self.history = History()
         self._layer: Layer | None = None
         self._is_refusal_said = False
 
@@ -90,7 +88,6 @@ class AnnotationTool:
     def discard_layer(self) -> None:
         """Remove the tool's layer; the project keeps the annotations."""
         layer, self._layer = self._layer, None
-        self.history.clear()
         if layer is not None and layer in self.session.viewer.layers:
             layer.locked = False  # a layer of ours that goes with its project
             self.session.viewer.layers.remove(layer)
@@ -111,20 +108,12 @@ class AnnotationTool:
         self.show_classes()
         self.session.viewer.layers.selection.active = layer
 
-    def undo(self) -> None:
-        """Take back the last annotation."""
-        guarded(self.history.undo)
-
-    def redo(self) -> None:
-        """Do the last undone annotation again."""
-        guarded(self.history.redo)
-
     def _bind(self, layer: Layer) -> None:
         modifier = read_preferences().class_modifier
         for number in range(1, _N_KEYS + 1):
             layer.bind_key(f"{modifier}-{number}", _choose(self.session, number), overwrite=True)
-        layer.bind_key("Control-Z", lambda _layer: self.undo(), overwrite=True)
-        layer.bind_key("Control-Shift-Z", lambda _layer: self.redo(), overwrite=True)
+        layer.bind_key("Control-Z", lambda _layer: self.session.undo(), overwrite=True)
+        layer.bind_key("Control-Shift-Z", lambda _layer: self.session.redo(), overwrite=True)
 
     def may_annotate(self) -> bool:
         """Return whether an annotation can be made; why not is said by the error, for a whole project once.

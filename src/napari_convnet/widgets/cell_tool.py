@@ -81,7 +81,7 @@ class CellTool(AnnotationTool):
             return
         before = int(self.layer.data[voxel])
         if before != value:
-            self.history.do(
+            self.session.history.do(
                 Change(lambda: self._set(label, value), lambda: self._set(label, before))
             )
 

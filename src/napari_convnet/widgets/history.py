@@ -1,4 +1,4 @@
-"""Undo and redo of annotations, whatever layer and table they went to."""
+"""Undo and redo of everything that changes a project, in the order in which it happened."""
 
 from __future__ import annotations
 
@@ -10,10 +10,19 @@ _STEPS_KEPT = 500
 
 @dataclass(frozen=True)
 class Change:
-    """One step: how it is done and how it is taken back."""
+    """One step: how it is done and how it is taken back.
+
+    Parameters
+    ----------
+    do, undo
+        Both raise and change nothing when they cannot.
+    text
+        What it is, such as "delete class 'debris'", for the message that tells what was undone.
+    """
 
     do: Callable[[], None]
     undo: Callable[[], None]
+    text: str = ""
 
 
 class History:
@@ -26,6 +35,10 @@ class History:
     def do(self, change: Change) -> None:
         """Carry out a step and remember it; one that fails leaves no trace."""
         change.do()
+        self.note(change)
+
+    def note(self, change: Change) -> None:
+        """Remember a step that has been carried out already."""
         self._done = [*self._done[1 - _STEPS_KEPT :], change]
         self._undone.clear()
 
@@ -34,20 +47,20 @@ class History:
         self._done.clear()
         self._undone.clear()
 
-    def undo(self) -> bool:
-        """Take back the newest step; return False when there is none."""
+    def undo(self) -> Change | None:
+        """Take back the newest step and return it; None when there is none."""
         return self._move(self._done, self._undone, lambda change: change.undo())
 
-    def redo(self) -> bool:
-        """Do the step again that was taken back last; return False when there is none."""
+    def redo(self) -> Change | None:
+        """Do the step again that was taken back last and return it; None when there is none."""
         return self._move(self._undone, self._done, lambda change: change.do())
 
     @staticmethod
     def _move(
         source: list[Change], target: list[Change], carry_out: Callable[[Change], None]
-    ) -> bool:
+    ) -> Change | None:
         if not source:
-            return False
+            return None
         carry_out(source[-1])
         target.append(source.pop())
-        return True
+        return target[-1]

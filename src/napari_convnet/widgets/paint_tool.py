@@ -3,56 +3,82 @@
 from __future__ import annotations
 
 import numpy as np
-from napari.layers import Labels
-from qtpy.QtCore import QTimer
+from napari.layers import Image, Labels
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QApplication
 
 from napari_convnet.widgets.annotation_tools import AnnotationTool
-from napari_convnet.widgets.layers import (
-    class_layer_data,
-    image_data,
-    show_class_colours,
-)
+from napari_convnet.widgets.history import Change
+from napari_convnet.widgets.layers import class_layer_data, image_data, show_class_colours
 from napari_convnet.widgets.messages import guarded
 from napari_convnet.widgets.open_image import OpenImage
+from napari_convnet.widgets.painted_region import Region, Stroke, find_stroke, region_around
 from napari_convnet.widgets.placement import placement_of
 from napari_convnet.widgets.session import Session
 from napari_convnet.widgets.source import current_plane, find_by_id
 
 #: A stroke is in the project file this long after it ended.
 _SAVE_MILLISECONDS = 300
+#: The painted region of a large image follows the view once the view has rested this long.
+_FOLLOW_MILLISECONDS = 150
 
 
 class PaintTool(AnnotationTool):
-    """Painted classes in a layer of our own, saved to the project after every stroke."""
+    """Painted classes in a layer of our own, saved to the project after every stroke.
+
+    Of an image larger than `painted_region.LARGEST_SIDE` the layer shows the part around the
+    middle of the view; the project holds all of it.
+    """
 
     kind = "painting"
     title = "Paint strokes"
 
     def __init__(self, session: Session, image: OpenImage) -> None:
         super().__init__(session, image)
-        self._planes_to_save: set[tuple[int, ...]] = set()
+        self.region = Region((0, 0), (0, 0))
+        self._seen = np.zeros(0, np.uint8)  # the layer's values as of the last recorded stroke
+        self._to_save: list[Stroke] = []
         self._is_save_due = False
+        self._follow_timer = QTimer(self.session)
+        self._follow_timer.setSingleShot(True)
+        self._follow_timer.setInterval(_FOLLOW_MILLISECONDS)
+        self._follow_timer.timeout.connect(self._follow_view)
+        session.viewer.scene.camera.events.connect(self._camera_moved)
 
     @property
     def source_id(self) -> str:
         """A painting belongs to the image, not to a label layer."""
         return self.image.source.image_ids[0]
 
+    @property
+    def _image_layer(self) -> Image | None:
+        return find_by_id(self.session.viewer, self.source_id)
+
+    @property
+    def _image_shape(self) -> tuple[int, ...]:
+        layer = self._image_layer
+        return tuple(image_data(layer).array.shape[: layer.ndim])
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether the image is larger than what is painted on at once."""
+        return self.region.shape != self._image_shape[-2:]
+
     def make_layer(self) -> Labels:
         """Add the layer with what the project holds of this image."""
-        image = find_by_id(self.session.viewer, self.image.source.image_ids[0])
-        array = np.zeros(image_data(image).array.shape[: image.ndim], np.uint8)
-        project = self.session.ensure_project()
-        for plane in project.painted_planes(self.image.image_id):
-            array[plane] = project.read_painting(self.image.image_id, plane, array.shape[-2:])
+        image = self._image_layer
+        self.region = region_around(self._view_centre(), self._image_shape[-2:])
+        array = self._read_region()
+        placement = placement_of(image).moved((0,) * (image.ndim - 2) + self.region.origin)
         data = class_layer_data(
-            array, self.session.classes, placement_of(image), name=f"{image.name} painted", kind=self.kind,
+            array, self.session.classes, placement, name=f"{image.name} painted", kind=self.kind,
             source=self.source_id,
         )  # fmt: skip
         layer = self.add_layer(data)
         layer.brush_size = 5
-        layer.events.paint.connect(self._painted)
-        layer.events.labels_update.connect(self._painted)
+        layer.bounding_box.visible = self.is_partial
+        layer.events.paint.connect(self._stroke_ended)
+        layer.events.labels_update.connect(self._save_soon)
         return layer
 
     def activate(self) -> None:
@@ -65,20 +91,48 @@ class PaintTool(AnnotationTool):
         show_class_colours(self.layer, self.session.classes)
         self.layer.selected_label = self.session.current_class
 
-    def undo(self) -> None:
-        """Take back the last stroke."""
-        self.layer.undo()
-        self._painted()
+    def discard_layer(self) -> None:
+        """Remove the layer; the project keeps the strokes, and they can still be undone."""
+        super().discard_layer()
+        self._to_save.clear()
 
-    def redo(self) -> None:
-        """Paint the last undone stroke again."""
-        self.layer.redo()
-        self._painted()
+    # Strokes ----------------------------------------------------------------------------------
 
-    def _painted(self, _event: object = None) -> None:
-        if self._layer is None:
+    def _stroke_ended(self, _event: object = None) -> None:
+        if self._layer is not None:
+            guarded(self._record_stroke)
+
+    def _record_stroke(self) -> None:
+        """Find what has changed since the last stroke, and remember it for undo and for saving."""
+        plane = current_plane(self.session.viewer, self._layer)
+        now = np.asarray(self._layer.data)[plane]
+        stroke = find_stroke(self._seen[plane], now, plane, self.region.origin)
+        if stroke is None:
             return
-        self._planes_to_save.add(current_plane(self.session.viewer, self._layer))
+        self._paste(self._seen, stroke, is_after=True)
+        self._to_save.append(stroke)
+        self.session.history.note(
+            Change(lambda: self._show(stroke, True), lambda: self._show(stroke, False), "a stroke")
+        )
+        self._save_soon()
+
+    def _show(self, stroke: Stroke, is_after: bool) -> None:
+        """Bring the pixels of a stroke to how they were after or before it, here and in the project."""
+        self.save()
+        self.session.ensure_project().write_painting(
+            self.image.image_id, stroke.plane, stroke.block(is_after), origin=stroke.origin
+        )
+        if self._layer is not None:
+            self._paste(self._seen, stroke, is_after)
+            self._paste(self._layer.data, stroke, is_after)
+            self._layer.refresh()
+        self.session.annotations_changed.emit()
+
+    def _paste(self, array: np.ndarray, stroke: Stroke, is_after: bool) -> None:
+        here, there = self.region.window(stroke.origin, stroke.shape)
+        array[(*stroke.plane, *here)] = stroke.block(is_after)[there]
+
+    def _save_soon(self, _event: object = None) -> None:
         # Not put off by further strokes, so that nothing waits longer than this.
         if not self._is_save_due:
             self._is_save_due = True
@@ -86,6 +140,9 @@ class PaintTool(AnnotationTool):
 
     def _save_when_due(self) -> None:
         self._is_save_due = False
+        if QApplication.mouseButtons() != Qt.MouseButton.NoButton:
+            self._save_soon()  # a stroke that is being painted is saved when it has ended
+            return
         guarded(self.save)
 
     def save(self) -> None:
@@ -96,11 +153,58 @@ class PaintTool(AnnotationTool):
         UserError
             CN-301 and others; the strokes stay in the layer.
         """
-        if self.session.project is None or self._layer is None or not self._planes_to_save:
+        if self.session.project is None or self._layer is None:
             return
+        self._record_stroke()
         # Also when a person has just deleted the layer: what was painted counts.
-        array = np.asarray(self._layer.data)
-        for plane in tuple(self._planes_to_save):
-            self.session.project.write_painting(self.image.image_id, plane, array[plane])
-            self._planes_to_save.discard(plane)
-        self.session.annotations_changed.emit()
+        is_changed = bool(self._to_save)
+        while self._to_save:
+            stroke = self._to_save[0]
+            self.session.project.write_painting(
+                self.image.image_id, stroke.plane, stroke.block(True), origin=stroke.origin
+            )
+            self._to_save.pop(0)
+        if is_changed:
+            self.session.annotations_changed.emit()
+
+    # The region of a large image -----------------------------------------------------------------
+
+    def _read_region(self) -> np.ndarray:
+        """Return what the project holds of the region, ``(..., Y, X)``, and remember it as seen."""
+        shape = (*self._image_shape[:-2], *self.region.shape)
+        array, self._seen = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
+        project = self.session.ensure_project()
+        for plane in project.painted_planes(self.image.image_id):
+            array[plane] = self._seen[plane] = project.read_painting(
+                self.image.image_id, plane, self.region.shape, self.region.origin
+            )
+        return array
+
+    def _view_centre(self) -> tuple[float, float]:
+        viewer, image = self.session.viewer, self._image_layer
+        world = np.array(viewer.dims.point, float)
+        displayed = list(viewer.dims.displayed)
+        world[displayed] = viewer.scene.camera.center[-len(displayed) :]
+        return tuple(float(c) for c in image.world_to_data(world)[-2:])
+
+    def _camera_moved(self, _event: object = None) -> None:
+        if self._layer is not None and self._image_layer is not None and self.is_partial:
+            self._follow_timer.start()
+
+    def _follow_view(self) -> None:
+        if self._layer is None or self._image_layer is None or not self.is_partial:
+            return
+        if QApplication.mouseButtons() != Qt.MouseButton.NoButton:
+            self._follow_timer.start()
+            return
+        if self.region.is_left_by(self._view_centre(), self._image_shape[-2:]):
+            guarded(self._move_region)
+
+    def _move_region(self) -> None:
+        self.save()
+        self.region = region_around(self._view_centre(), self._image_shape[-2:])
+        array, layer, image = self._read_region(), self._layer, self._image_layer
+        origin = (0,) * (image.ndim - 2) + self.region.origin
+        with layer.events.paint.blocker(), layer.events.labels_update.blocker():
+            layer.data = array
+            layer.translate = placement_of(image).moved(origin).translate

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,11 @@ class Placement:
             units=tuple(self.units[axis] for axis in axes),
             axis_labels=tuple(self.axis_labels[axis] for axis in axes),
         )
+
+    def moved(self, origin: Sequence[int]) -> Placement:
+        """Return the placement of a part of the data that begins at the index ``origin``."""
+        linear = self.rotate @ self.shear @ np.diag(self.scale)
+        return replace(self, translate=self.translate + linear @ np.asarray(origin, float))
 
     def last(self, n: int) -> Placement:
         """Keep the last ``n`` dimensions, such as (Y, X) of (C, Y, X)."""

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import QApplication, QWidget
 from napari_convnet.classes import ClassInfo, make_classes, palette_colour
 from napari_convnet.errors import UserError
 from napari_convnet.project import Project
+from napari_convnet.widgets.history import History
 from napari_convnet.widgets.messages import guarded
 from napari_convnet.widgets.open_image import OpenImage
 from napari_convnet.widgets.preferences import read_preferences
@@ -56,6 +57,7 @@ class Session(QObject):
         self.open_images: dict[Source, OpenImage] = {}
         self.tools: dict[tuple[str, Source], AnnotationTool] = {}
         self.active_tool: AnnotationTool | None = None
+        self.history = History()
         self._current_class: dict[str, int] = {"classify": 1, "segment": 1}
         self._classes: dict[str, tuple[ClassInfo, ...]] = {
             t: make_classes(n) for t, n in FIRST_CLASSES.items()
@@ -157,6 +159,7 @@ class Session(QObject):
         """Work with another project: what is shown of the old one is written to it and goes."""
         self._put_tools_away()
         self.close_project()
+        self.history.clear()
         self.project = project
         self.project_changed.emit()
         self.classes_changed.emit()
@@ -182,6 +185,15 @@ class Session(QObject):
         if tool is not self.active_tool:
             self.active_tool = tool
             self.tool_changed.emit()
+
+    def undo(self) -> None:
+        """Take back the last change of the project."""
+        guarded(self.save_tools)  # a stroke that has only just ended is the last change
+        guarded(self.history.undo)
+
+    def redo(self) -> None:
+        """Do the last undone change again."""
+        guarded(self.history.redo)
 
     def _put_tools_away(self) -> None:
         """Remove the layers of the tools; the project keeps the annotations."""
