@@ -82,7 +82,9 @@ class CellTool(AnnotationTool):
         before = int(self.layer.data[voxel])
         if before != value:
             self.session.history.do(
-                Change(lambda: self._set(label, value), lambda: self._set(label, before))
+                Change(
+                    lambda: self._set(label, value), lambda: self._set(label, before), "class of a cell"
+                )
             )
 
     def _set(self, label: int, value: int) -> None:

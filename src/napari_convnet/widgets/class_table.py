@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from qtpy.QtCore import QSignalBlocker, Qt
-from qtpy.QtGui import QColor, QIcon, QPixmap
+from qtpy.QtCore import QModelIndex, QSignalBlocker, Qt
+from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QColorDialog,
     QHeaderView,
-    QMessageBox,
+    QInputDialog,
+    QLineEdit,
+    QMenu,
     QSizePolicy,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
@@ -26,6 +30,10 @@ from napari_convnet.widgets.session import Session
 
 _NAME, _COUNT, _KEY = 0, 1, 2
 _ROWS_SHOWN = 5
+_N_KEYS = 9
+#: Share of the largest class, and colour, for the bar under a count.
+_BAR = Qt.ItemDataRole.UserRole
+_BAR_HEIGHT = 3
 
 
 class ClassTable(QWidget):
@@ -43,41 +51,68 @@ class ClassTable(QWidget):
         self.table.verticalHeader().hide()
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.table.setItemDelegateForColumn(_COUNT, _CountBar(self.table))
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(_NAME, QHeaderView.ResizeMode.Stretch)
         header.setSectionResizeMode(_COUNT, QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(_KEY, QHeaderView.ResizeMode.ResizeToContents)
         self.add_button = push_button("Add", "Add a class.", self.add)
-        self.colour_button = push_button(
-            "Colour…", "Choose the colour of the chosen class.", self._choose_colour
-        )
         self.delete_button = push_button(
-            "Delete…", "Delete the chosen class and its annotations.", self._delete
+            "Delete…",
+            "Delete the chosen class; you choose what becomes of its annotations.",
+            self._delete,
         )
+        self.more_button = push_button("More", "Recolour, move and merge classes.")
+        self.more_button.setMenu(self._more_menu())
+        self.search = QLineEdit()
+        self.search.setPlaceholderText("Find a class (Enter chooses it)")
+        self.search.setAccessibleName("Find a class")
+        self.search.setToolTip("Type a part of a class's name; Enter chooses the first that fits.")
+        self.search.textChanged.connect(self._filter)
+        self.search.returnPressed.connect(self._choose_found)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.search)
         layout.addWidget(self.table)
-        layout.addLayout(row(self.add_button, self.colour_button, self.delete_button))
+        layout.addLayout(row(self.add_button, self.delete_button, self.more_button))
         session.classes_changed.connect(self.refresh)
         session.annotations_changed.connect(self._show_counts)
         self.table.itemSelectionChanged.connect(self._choose)
         self.table.itemChanged.connect(self._rename)
         self.refresh()
 
+    def _more_menu(self) -> QMenu:
+        menu = QMenu(self)
+        menu.setToolTipsVisible(True)
+        for text, tip, action in (
+            ("Colour…", "Choose the colour of the chosen class.", self._choose_colour),
+            ("Move up", "Give the chosen class the key of the one above.", lambda: self._move(-1)),
+            ("Move down", "Give the chosen class the key of the one below.", lambda: self._move(1)),
+            (
+                "Merge into…",
+                "Give the annotations of the chosen class to another one.",
+                self._merge,
+            ),
+        ):
+            menu.addAction(text, action).setToolTip(tip)
+        return menu
+
     def refresh(self) -> None:
         """Show the classes of now."""
+        self.search.setVisible(len(self._session.classes) > _N_KEYS)
         modifier = {"Control": "Ctrl"}.get(read_preferences().class_modifier, "Alt")
         with QSignalBlocker(self.table):
             self.table.setRowCount(len(self._session.classes))
             for index, info in enumerate(self._session.classes):
                 name = QTableWidgetItem(_swatch(info.colour), info.name)
-                key = QTableWidgetItem(f"{modifier}+{index + 1}" if index < 9 else "")
+                key = QTableWidgetItem(f"{modifier}+{index + 1}" if index < _N_KEYS else "")
                 for column, item in ((_NAME, name), (_COUNT, QTableWidgetItem()), (_KEY, key)):
                     if column != _NAME:
                         item.setFlags(item.flags() & ~Qt.ItemFlag.ItemIsEditable)
                     self.table.setItem(index, column, item)
             self.table.selectRow(self._session.current_class - 1)
+        self._filter(self.search.text())
         self._show_counts()
         self._fit_height()
 
@@ -94,9 +129,13 @@ class ClassTable(QWidget):
 
     def _show_counts(self) -> None:
         with QSignalBlocker(self.table):
-            for index, count in enumerate(self._session.class_counts()):
+            counts = self._session.class_counts()
+            most = max(1, *counts)
+            for index, count in enumerate(counts):
                 item = self.table.item(index, _COUNT)
                 item.setText(f"{count:,}")
+                item.setData(_BAR, (count / most, self._session.classes[index].colour))
+                item.setToolTip(f"{count:,} annotated, {count / max(1, sum(counts)):.0%} of all")
                 item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
 
     def _choose(self) -> None:
@@ -132,15 +171,68 @@ class ClassTable(QWidget):
 
     def _delete(self) -> None:
         value = self._session.current_class
-        info, count = self._session.classes[value - 1], self._session.class_counts()[value - 1]
+        count = self._session.class_counts()[value - 1]
+        gone = "delete them too"
+        given_to = 0
         if count:
-            question = (
-                f"Delete class '{info.name}' and its {count:,} annotations? This cannot be undone."
+            name = self._session.classes[value - 1].name
+            question = f"Delete class '{name}'. Its {count:,} annotations (Ctrl+Z brings all back):"
+            others = self._others(value, "give them to '{}'")
+            answer, is_sure = QInputDialog.getItem(
+                self, "Delete class", question, [gone, *others], 0, False
             )
-            answer = QMessageBox.question(self, "Delete class", question)
-            if answer != QMessageBox.StandardButton.Yes:
+            if not is_sure:
                 return
-        guarded(lambda: self._session.delete_class(value))
+            given_to = others.get(answer, 0)
+        guarded(lambda: self._session.delete_class(value, given_to))
+
+    def _merge(self) -> None:
+        value = self._session.current_class
+        name, others = self._session.classes[value - 1].name, self._others(value, "{}")
+        question = f"Merge class '{name}' into"
+        answer, is_sure = QInputDialog.getItem(
+            self, "Merge classes", question, list(others), 0, False
+        )
+        if is_sure:
+            guarded(lambda: self._session.delete_class(value, others[answer]))
+
+    def _others(self, value: int, text: str) -> dict[str, int]:
+        """Return the values of the other classes by a text about each."""
+        infos = enumerate(self._session.classes, start=1)
+        return {text.format(info.name): other for other, info in infos if other != value}
+
+    def _move(self, by: int) -> None:
+        value = self._session.current_class
+        guarded(lambda: self._session.move_class(value, value + by))
+
+    def _filter(self, text: str) -> None:
+        """Show the classes whose names hold a text."""
+        for index, info in enumerate(self._session.classes):
+            self.table.setRowHidden(index, text.casefold() not in info.name.casefold())
+
+    def _choose_found(self) -> None:
+        wanted = self.search.text().casefold()
+        names = [info.name.casefold() for info in self._session.classes]
+        found = sorted(
+            (not name.startswith(wanted), value)
+            for value, name in enumerate(names, start=1) if wanted in name
+        )  # fmt: skip
+        if wanted and found:
+            self._session.set_current_class(found[0][1])
+            self.search.clear()
+
+
+class _CountBar(QStyledItemDelegate):
+    """A count with a thin bar under it, as long as the class's share of the largest one."""
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex) -> None:
+        """Draw the number, then the bar."""
+        super().paint(painter, option, index)
+        share, colour = index.data(_BAR) or (0.0, "")
+        if share > 0:
+            box = option.rect.adjusted(2, 0, -2, 0)
+            width, top = max(2, round(box.width() * share)), box.bottom() - _BAR_HEIGHT
+            painter.fillRect(box.left(), top, width, _BAR_HEIGHT, QColor(colour))
 
 
 def _swatch(colour: str) -> QIcon:

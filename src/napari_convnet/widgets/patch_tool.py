@@ -107,7 +107,7 @@ class PatchTool(AnnotationTool):
             self.session.project.remove_patch(made.pop())
             self._changed()
 
-        self.session.history.do(Change(pick, take_back))
+        self.session.history.do(Change(pick, take_back, "a patch"))
 
     def remove_at(self, place: tuple[float, float], plane: tuple[int, ...] = ()) -> None:
         """Remove the patch whose centre is nearest to (row, column), if the place lies in it."""
@@ -134,7 +134,7 @@ class PatchTool(AnnotationTool):
             )
             self._changed()
 
-        self.session.history.do(Change(remove, put_back))
+        self.session.history.do(Change(remove, put_back, "removal of a patch"))
 
     def _changed(self) -> None:
         self._show(self.layer)

@@ -14,10 +14,11 @@ from napari.utils.notifications import show_warning
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QApplication, QWidget
 
-from napari_convnet.classes import ClassInfo, make_classes, palette_colour
+from napari_convnet.classes import ClassInfo, make_classes
 from napari_convnet.errors import UserError
 from napari_convnet.project import Project
-from napari_convnet.widgets.history import History
+from napari_convnet.widgets.class_editing import ClassEditing
+from napari_convnet.widgets.history import Change, History
 from napari_convnet.widgets.messages import guarded
 from napari_convnet.widgets.open_image import OpenImage
 from napari_convnet.widgets.preferences import read_preferences
@@ -36,7 +37,7 @@ FIRST_CLASSES: dict[str, tuple[str, ...]] = {
 }
 
 
-class Session(QObject):
+class Session(ClassEditing, QObject):
     """State shared by the docks of one viewer. Docks read it, change it through its verbs and hear its signals."""
 
     task_changed = Signal()
@@ -58,9 +59,9 @@ class Session(QObject):
         self.tools: dict[tuple[str, Source], AnnotationTool] = {}
         self.active_tool: AnnotationTool | None = None
         self.history = History()
-        self._current_class: dict[str, int] = {"classify": 1, "segment": 1}
+        self._current_class: dict[str, int] = dict.fromkeys(FIRST_CLASSES, 1)
         self._classes: dict[str, tuple[ClassInfo, ...]] = {
-            t: make_classes(n) for t, n in FIRST_CLASSES.items()
+            task: make_classes(names) for task, names in FIRST_CLASSES.items()
         }
         self._verbs: dict[int, dict[str, weakref.WeakMethod]] = {}
         self._n_docks = 0
@@ -189,11 +190,14 @@ class Session(QObject):
     def undo(self) -> None:
         """Take back the last change of the project."""
         guarded(self.save_tools)  # a stroke that has only just ended is the last change
-        guarded(self.history.undo)
+        self._say("Undone", guarded(self.history.undo))
 
     def redo(self) -> None:
         """Do the last undone change again."""
-        guarded(self.history.redo)
+        self._say("Done again", guarded(self.history.redo))
+
+    def _say(self, what: str, change: Change | None) -> None:
+        self.viewer.status = f"{what}: {change.text}" if change else "Nothing to undo or redo."
 
     def _put_tools_away(self) -> None:
         """Remove the layers of the tools; the project keeps the annotations."""
@@ -220,75 +224,6 @@ class Session(QObject):
     def open_image(self) -> OpenImage | None:
         """The image that is worked on, once it has been looked at."""
         return self.open_images.get(self.source)
-
-    @property
-    def classes(self) -> tuple[ClassInfo, ...]:
-        """Classes of the present task."""
-        return self._classes[self.task]
-
-    @property
-    def current_class(self) -> int:
-        """Value of the class that annotations get, k = k-th class."""
-        return min(self._current_class[self.task], len(self.classes))
-
-    def set_current_class(self, value: int) -> None:
-        """Choose the class that annotations get; values without a class are ignored."""
-        if 1 <= value <= len(self.classes) and value != self._current_class[self.task]:
-            self._current_class[self.task] = value
-            self.classes_changed.emit()
-
-    def set_classes(self, classes: tuple[ClassInfo, ...]) -> None:
-        """Rename or recolour classes, or add some at the end."""
-        make_classes(info.name for info in classes)  # refuses equal names and too many
-        if self.project is not None:
-            self.project.set_classes(self.task, classes)
-        self._classes[self.task] = classes
-        self.classes_changed.emit()
-
-    def add_class(self) -> None:
-        """Add a class with the next free name and colour, and choose it."""
-        names = {info.name for info in self.classes}
-        number = next(
-            n for n in range(len(names) + 1, 2 * len(names) + 2) if f"class {n}" not in names
-        )
-        self.set_classes(
-            (*self.classes, ClassInfo(f"class {number}", palette_colour(len(self.classes))))
-        )
-        self.set_current_class(len(self.classes))
-
-    def delete_class(self, value: int) -> None:
-        """Delete a class with its annotations; higher ones move down.
-
-        Raises
-        ------
-        UserError
-            CN-515 when only two would be left to tell apart.
-        """
-        if len(self.classes) <= 2:
-            raise UserError(
-                "CN-515", "Two classes are the least that can be told apart. Rename one instead."
-            )
-        self.save_tools()
-        if self.project is not None:
-            self.project.delete_class(self.task, value)
-        self._classes[self.task] = tuple(
-            c for k, c in enumerate(self.classes, start=1) if k != value
-        )
-        for tool in self.tools.values():
-            tool.discard_layer()  # its values mean other classes now
-        if self.active_tool is not None:
-            self.active_tool.start()
-        self.classes_changed.emit()
-        self.annotations_changed.emit()
-
-    def class_counts(self) -> list[int]:
-        """Return how many annotations (objects and patches, or pixels) each class has in the project."""
-        counts = [0] * len(self.classes)
-        if self.project is not None:
-            for value, count in self.project.class_counts(self.task).items():
-                if 1 <= value <= len(counts):
-                    counts[value - 1] = count
-        return counts
 
     def set_model(self, model: Model) -> None:
         """Make a model the one that is applied and saved."""

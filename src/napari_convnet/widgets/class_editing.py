@@ -1,0 +1,136 @@
+"""The session's classes: which there are, which one is annotated, and edits that can be undone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_convnet.classes import ClassInfo, make_classes, palette_colour
+from napari_convnet.errors import UserError
+from napari_convnet.widgets.history import Change
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_convnet.project import ClassEdit
+
+_FEWEST_CLASSES = 2
+
+
+class ClassEditing:
+    """The part of `Session` that knows classes; edits go to the project first, then into the history."""
+
+    @property
+    def classes(self) -> tuple[ClassInfo, ...]:
+        """Classes of the present task."""
+        return self._classes[self.task]
+
+    @property
+    def current_class(self) -> int:
+        """Value of the class that annotations get, k = k-th class."""
+        return min(self._current_class[self.task], len(self.classes))
+
+    def set_current_class(self, value: int) -> None:
+        """Choose the class that annotations get; values without a class are ignored."""
+        if 1 <= value <= len(self.classes) and value != self._current_class[self.task]:
+            self._current_class[self.task] = value
+            self.classes_changed.emit()
+
+    def class_counts(self) -> list[int]:
+        """Return how many annotations (objects and patches, or pixels) each class has in the project."""
+        counts = [0] * len(self.classes)
+        if self.project is not None:
+            for value, count in self.project.class_counts(self.task).items():
+                if 1 <= value <= len(counts):
+                    counts[value - 1] = count
+        return counts
+
+    # Edits of names and colours -----------------------------------------------------------------
+
+    def set_classes(self, classes: tuple[ClassInfo, ...]) -> None:
+        """Rename or recolour classes, or add some at the end.
+
+        Raises
+        ------
+        UserError
+            CN-513, CN-514 for a name given twice or too many classes; nothing is changed then.
+        """
+        make_classes(info.name for info in classes)
+        task, before = self.task, self.classes
+        if classes == before:
+            return
+        self.history.do(
+            Change(
+                lambda: self._put_classes(task, classes),
+                lambda: self._put_classes(task, before),
+                "change of the classes",
+            )
+        )
+
+    def _put_classes(self, task: str, classes: tuple[ClassInfo, ...]) -> None:
+        if self.project is not None:
+            self.project.set_classes(task, classes)
+        self._classes[task] = classes
+        self.classes_changed.emit()
+
+    def add_class(self, name: str = "") -> None:
+        """Add a class (by default with the next free name) in the next colour, and choose it."""
+        names = {info.name for info in self.classes}
+        number = next(
+            n for n in range(len(names) + 1, 2 * len(names) + 2) if f"class {n}" not in names
+        )
+        added = ClassInfo(name or f"class {number}", palette_colour(len(self.classes)))
+        self.set_classes((*self.classes, added))
+        self.set_current_class(len(self.classes))
+
+    # Edits that move annotations -----------------------------------------------------------------
+
+    def delete_class(self, value: int, give_to: int = 0) -> None:
+        """Delete a class; its annotations go with it, or to the class ``give_to``.
+
+        Raises
+        ------
+        UserError
+            CN-515 when fewer than two would be left to tell apart.
+        """
+        if len(self.classes) <= _FEWEST_CLASSES:
+            raise UserError(
+                "CN-515", "Two classes are the least that can be told apart. Rename one instead."
+            )
+        name, task = self.classes[value - 1].name, self.task
+        project = self.ensure_project()
+        self._edit(lambda: project.delete_class(task, value, give_to), f"deletion of '{name}'")
+
+    def move_class(self, value: int, new_value: int) -> None:
+        """Give a class another place in the list; its annotations stay its own."""
+        if not 1 <= new_value <= len(self.classes) or new_value == value:
+            return
+        name, task = self.classes[value - 1].name, self.task
+        project = self.ensure_project()
+        self._edit(lambda: project.move_class(task, value, new_value), f"move of '{name}'")
+        self.set_current_class(new_value)
+
+    def _edit(self, carry_out: Callable[[], ClassEdit], text: str) -> None:
+        edits: list[ClassEdit] = []
+        task, project = self.task, self.project
+
+        def do() -> None:
+            self.save_tools()
+            edits.append(carry_out())
+            self._show_edited(task, edits[-1].after)
+
+        def undo() -> None:
+            self.save_tools()
+            project.undo(edits[-1])
+            self._show_edited(task, edits.pop().before)
+
+        self.history.do(Change(do, undo, text))
+
+    def _show_edited(self, task: str, classes: tuple[ClassInfo, ...]) -> None:
+        """Show classes whose values mean something else than before."""
+        self._classes[task] = classes
+        for tool in self.tools.values():
+            tool.discard_layer()
+        if self.active_tool is not None:
+            self.active_tool.start()
+        self.classes_changed.emit()
+        self.annotations_changed.emit()
