@@ -84,20 +84,29 @@ class Desk:
         QTest.mouseClick(self.canvas, Qt.MouseButton.LeftButton, modifiers, place)
         QApplication.processEvents()
 
-    def stroke(self, layer, positions) -> None:
+    def hover(self, layer, position) -> None:
+        """Move the mouse without a button."""
+        self._move(self.on_screen(layer, position), Qt.MouseButton.NoButton, NO_KEY)
+        QApplication.processEvents()
+
+    def stroke(self, layer, positions, modifiers=NO_KEY) -> None:
         """Press the mouse, drag through the positions and release."""
         places = [self.on_screen(layer, position) for position in positions]
         left = Qt.MouseButton.LeftButton
         QTest.mouseMove(self.canvas, places[0])
-        QTest.mousePress(self.canvas, left, NO_KEY, places[0])
+        QTest.mousePress(self.canvas, left, modifiers, places[0])
         for place in places[1:]:
-            self.qtbot.wait(15)  # vispy drops moves that come within 10 ms
-            where, on_desktop = QPointF(place), QPointF(self.canvas.mapToGlobal(place))
-            kind = QEvent.Type.MouseMove
-            move = QMouseEvent(kind, where, on_desktop, Qt.MouseButton.NoButton, left, NO_KEY)
-            QApplication.sendEvent(self.canvas, move)
-        QTest.mouseRelease(self.canvas, left, NO_KEY, places[-1])
+            self._move(place, left, modifiers)
+        QTest.mouseRelease(self.canvas, left, modifiers, places[-1])
         QApplication.processEvents()
+
+    def _move(self, place, button, modifiers) -> None:
+        self.qtbot.wait(15)  # vispy drops moves that come within 10 ms
+        where, on_desktop = QPointF(place), QPointF(self.canvas.mapToGlobal(place))
+        kind, none = QEvent.Type.MouseMove, Qt.MouseButton.NoButton
+        QApplication.sendEvent(
+            self.canvas, QMouseEvent(kind, where, on_desktop, none, button, modifiers)
+        )
 
     def key(self, key: int, modifiers=NO_KEY) -> None:
         QTest.keyClick(self.canvas, Qt.Key(key), modifiers)

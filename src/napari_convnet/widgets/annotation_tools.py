@@ -1,11 +1,9 @@
-"""What the annotation tools have in common: a layer of ours, keys on it, and clicks that are no drags."""
+"""What the annotation tools have in common: a layer of ours and keys on it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from typing import Any
+from collections.abc import Callable
 
-import numpy as np
 from napari.layers import Layer
 from napari.types import LayerDataTuple
 
@@ -16,8 +14,6 @@ from napari_convnet.widgets.open_image import OpenImage
 from napari_convnet.widgets.preferences import read_preferences
 from napari_convnet.widgets.session import Session
 
-#: A press that moves less than this many screen pixels before release is a click.
-_CLICK_PIXELS = 4
 _N_KEYS = 9
 
 
@@ -55,6 +51,9 @@ class AnnotationTool:
 
     def save(self) -> None:
         """Write what is not in the project yet; most tools write at once."""
+
+    def clear_under_mouse(self) -> None:
+        """Take away what is annotated under the mouse; strokes are erased with napari's eraser."""
 
     # Common -----------------------------------------------------------------------------------
 
@@ -112,6 +111,8 @@ class AnnotationTool:
         modifier = read_preferences().class_modifier
         for number in range(1, _N_KEYS + 1):
             layer.bind_key(f"{modifier}-{number}", _choose(self.session, number), overwrite=True)
+        for key in ("Delete", "Backspace"):
+            layer.bind_key(key, lambda _layer: guarded(self.clear_under_mouse), overwrite=True)
         layer.bind_key("Control-Z", lambda _layer: self.session.undo(), overwrite=True)
         layer.bind_key("Control-Shift-Z", lambda _layer: self.session.redo(), overwrite=True)
 
@@ -147,25 +148,3 @@ def _choose(session: Session, number: int) -> Callable[[Layer], None]:
 
     choose.__doc__ = f"Choose class {number}."
     return choose
-
-
-def on_click(
-    handle: Callable[[tuple[float, ...], frozenset[str]], None],
-) -> Callable[..., Generator]:
-    """Make a napari mouse callback that calls ``handle(world position, modifiers)`` for a left click, not a drag."""
-
-    def callback(_layer: Layer, event: Any) -> Generator[None, None, None]:
-        if event.button != 1:
-            return
-        pressed_at = np.asarray(event.pos)
-        modifiers = frozenset(key.name for key in event.modifiers)  # their str() is "<Key 'Alt'>"
-        position = tuple(event.position)
-        yield
-        is_click = True
-        while event.type == "mouse_move":
-            is_click &= bool(np.abs(np.asarray(event.pos) - pressed_at).max() <= _CLICK_PIXELS)
-            yield
-        if is_click:
-            guarded(lambda: handle(position, modifiers))
-
-    return callback

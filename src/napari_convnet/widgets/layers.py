@@ -211,13 +211,19 @@ def set_object_features(layer: Labels, table: Mapping[str, Sequence[Any]] | pd.D
 
 
 def paint_label_voxels(
-    class_layer: Labels, objects: ObjectIndex, label: int, labels: np.ndarray, class_number: int
+    class_layer: Labels,
+    objects: ObjectIndex,
+    chosen: Sequence[int],
+    labels: np.ndarray,
+    class_number: int,
 ) -> None:
-    """Give one object its class in the class layer; ``class_layer.undo()`` takes it back.
+    """Give objects their class in the class layer, drawn once; class 0 means none.
 
-    ``labels`` is the image with the objects, of the class layer's shape; class 0 means none.
+    ``labels`` is the image with the objects, of the class layer's shape.
     """
-    class_layer.data_setitem(objects.pixels(label, labels), class_number)
+    pixels = [objects.pixels(label, labels) for label in chosen]
+    together = tuple(np.concatenate(axis) for axis in zip(*pixels, strict=True))
+    class_layer.data_setitem(together, class_number)
 
 
 def _labels_arguments(

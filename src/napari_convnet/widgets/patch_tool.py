@@ -7,12 +7,13 @@ import pandas as pd
 from napari.layers import Points
 
 from napari_convnet.project import PatchAnnotation
-from napari_convnet.widgets.annotation_tools import AnnotationTool, on_click
+from napari_convnet.widgets.annotation_tools import AnnotationTool
 from napari_convnet.widgets.history import Change
 from napari_convnet.widgets.layers import MARK
 from napari_convnet.widgets.open_image import OpenImage
 from napari_convnet.widgets.placement import placement_of
 from napari_convnet.widgets.session import Session
+from napari_convnet.widgets.pointer import on_pointer
 from napari_convnet.widgets.source import current_plane, find_by_id
 
 
@@ -40,7 +41,7 @@ class PatchTool(AnnotationTool):
             "border_width": 0.06, "metadata": {MARK: {"kind": self.kind, "source": self.source_id}},
             **placement_of(image).as_arguments(),
         }, "points"))  # fmt: skip
-        layer.mouse_drag_callbacks.append(on_click(self._clicked))
+        layer.mouse_drag_callbacks.append(on_pointer(self._clicked))
         self._show(layer)
         return layer
 
