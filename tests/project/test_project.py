@@ -8,7 +8,7 @@ import pytest
 from project_helpers import code_of, reopened
 
 from napari_convnet.classes import ClassInfo, make_classes
-from napari_convnet.project import Project, content_hash
+from napari_convnet.project import Project, content_hash, file_state
 
 
 def test_an_image_is_read_as_it_was_added(project):
@@ -199,3 +199,22 @@ def test_only_a_sample_of_a_huge_image_is_read():
     lazy = Lazy()
     content_hash(lazy)
     assert 60 * 2**20 < lazy.read <= 64 * 2**20
+
+
+def test_the_file_of_an_image_is_known_by_size_and_time(project, tmp_path):
+    file = tmp_path / "dapi.tif"
+    file.write_bytes(b"1234")
+    for source in (str(file), "", "https://example.org/dapi.tif", str(tmp_path)):
+        project.add_image("dapi", source, (2, 2), "uint8", "YX")
+    first, *others = project.images()
+    assert (first.file_size, file_state(first)) == (4, "unchanged")
+    assert first.file_modified.endswith("Z")
+    assert {file_state(image) for image in others} == {"unknown"}
+    os.utime(file, (1, 1))
+    assert file_state(first) == "changed"
+    file.rename(tmp_path / "moved.tif")
+    assert file_state(first) == "missing"
+    project.set_image_source(first.id, str(tmp_path / "moved.tif"))
+    with reopened(project) as again:
+        assert file_state(again.images()[0]) == "unchanged"
+        assert again.images()[0].file_modified == "1970-01-01T00:00:01.000Z"

@@ -27,10 +27,10 @@ def refusal(path, **options):
 
 def test_a_newer_format_is_refused_and_untouched(filled, folder):
     with closing(sqlite3.connect(filled)) as raw:
-        raw.execute("PRAGMA user_version = 2")
+        raw.execute("PRAGMA user_version = 3")
     error = refusal(filled, backup_folder=folder)
     assert error.code == "CN-304"
-    assert "format 2" in error.message
+    assert "format 3" in error.message
 
 
 def test_foreign_and_empty_files_are_refused_and_untouched(tmp_path):

@@ -9,24 +9,28 @@ from __future__ import annotations
 
 from napari_convnet.project.backups import backups_of
 from napari_convnet.project.class_edits import ClassEdit
-from napari_convnet.project.images import content_hash
+from napari_convnet.project.images import SPLITS, content_hash, file_state
 from napari_convnet.project.project import Project
 from napari_convnet.project.records import (
     EpochRecord,
     ImageRecord,
     ObjectAnnotation,
     PatchAnnotation,
+    PositionAnnotation,
     RunRecord,
 )
 
 __all__ = [
+    "SPLITS",
     "ClassEdit",
     "EpochRecord",
     "ImageRecord",
     "ObjectAnnotation",
     "PatchAnnotation",
+    "PositionAnnotation",
     "Project",
     "RunRecord",
     "backups_of",
     "content_hash",
+    "file_state",
 ]

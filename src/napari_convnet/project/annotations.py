@@ -23,7 +23,8 @@ from napari_convnet.project.tasks import check_value
 #: One object for `Annotations.set_object_classes`: label, plane, centre (y, x), class value.
 ObjectClass = tuple[int, Sequence[int], Sequence[float], int]
 
-_ANNOTATORS = ("person", "model")
+#: Who may have annotated.
+ANNOTATORS = ("person", "model")
 
 
 class Annotations:
@@ -75,7 +76,7 @@ class Annotations:
         annotated_by: str = "person",
     ) -> None:
         """Give many objects (label, plane, centre, value) a class in one transaction."""
-        if annotated_by not in _ANNOTATORS:
+        if annotated_by not in ANNOTATORS:
             raise UserError("CN-332", f"Annotated by '{annotated_by}': say person or model.")
         name, annotated_at = plain_text(labels_name), now()
         rows = [

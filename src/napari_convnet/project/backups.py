@@ -15,6 +15,7 @@ import platformdirs
 from napari_convnet.errors import UserError
 from napari_convnet.project.checking import DamagedRow, intact_values, is_intact
 from napari_convnet.project.records import now
+from napari_convnet.project.schema import format_version
 from napari_convnet.project.store import Store, connect, put
 
 #: How many openings are kept.
@@ -97,6 +98,8 @@ def restore(store: Store, damaged: Iterable[DamagedRow], backups: Iterable[Path]
 
 
 def _restore_row(store: Store, copy: sqlite3.Connection, row: DamagedRow) -> bool:
+    if row.table.since > format_version(copy):
+        return False
     values = intact_values(copy, row)
     if values is None:
         return False

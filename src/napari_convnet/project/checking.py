@@ -7,7 +7,7 @@ import sqlite3
 from dataclasses import dataclass
 from typing import Any
 
-from napari_convnet.project.schema import TABLES, Table, row_sha256
+from napari_convnet.project.schema import TABLES, Table, format_version, row_sha256
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,10 @@ def check_rows(connection: sqlite3.Connection) -> Findings:
     """
     damaged = []
     fingerprint = hashlib.sha256()
+    version = format_version(connection)
     for table in TABLES.values():
+        if table.since > version:
+            continue
         for *values, written in connection.execute(
             f"{table.select} ORDER BY {', '.join(table.keys)}"
         ):

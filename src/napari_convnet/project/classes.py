@@ -32,11 +32,9 @@ from napari_convnet.project.class_edits import (
 )
 from napari_convnet.project.faults import short_name
 from napari_convnet.project.painting import Painting, decompress_tile
+from napari_convnet.project.schema import TABLES
 from napari_convnet.project.store import put
 from napari_convnet.project.tasks import check_task, class_count
-
-#: Tables of the task "classify" whose rows have one class value each.
-_ROWS_WITH_VALUE = ("object_class", "patch")
 
 
 class Classes(Painting):
@@ -207,7 +205,7 @@ class Classes(Painting):
         )
 
     def class_counts(self, task: str) -> dict[int, int]:
-        """Return how many objects and patches, or painted pixels, each class value has in all images."""
+        """Return how many objects and patches, positions or painted pixels each class value has."""
         check_task(task)
         if task == "segment":
             tiles = self._store.records("painted_tile", lambda *row: _tile_counts(row[4]), "", ())
@@ -215,8 +213,8 @@ class Classes(Painting):
             return {int(value): int(total[value]) for value in np.flatnonzero(total) if value}
         counts: dict[int, int] = {}
         with self._store.reading() as connection:
-            for table in _ROWS_WITH_VALUE:
-                query = f"SELECT value, count(*) FROM {table} GROUP BY value"
+            for table in _tables_of(task):
+                query = f"SELECT value, count(*) FROM {table} WHERE value > 0 GROUP BY value"
                 for value, count in connection.execute(query):
                     counts[value] = counts.get(value, 0) + count
         return counts
@@ -227,7 +225,7 @@ class Classes(Painting):
         else:
             highest = max(
                 connection.execute(f"SELECT COALESCE(MAX(value), 0) FROM {table}").fetchone()[0]
-                for table in _ROWS_WITH_VALUE
+                for table in _tables_of(task)
             )
         if highest > kept:
             raise UserError(
@@ -235,6 +233,10 @@ class Classes(Painting):
                 f"Not saved: class {highest} of '{task}' has annotations. Nothing was changed. "
                 "Delete the class itself if its annotations may go, too.",
             )
+
+
+def _tables_of(task: str) -> list[str]:
+    return [table.name for table in TABLES.values() if table.task == task]
 
 
 def _check_classes(classes: Sequence[ClassInfo]) -> None:

@@ -6,7 +6,12 @@ import hashlib
 import itertools
 import json
 import math
+import os
+import sqlite3
+import stat
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -18,6 +23,9 @@ from napari_convnet.project.store import Store, next_id, put
 
 #: Above this many bytes a sample of the pixels is hashed instead of all of them.
 BYTES_HASHED = 64 * 2**20
+#: What an image can be used for; "automatic" leaves it to chance.
+AUTOMATIC = "automatic"
+SPLITS = (AUTOMATIC, "training", "validation", "test")
 _PLANES_SAMPLED = 8
 _BLOCKS_PER_AXIS = 4
 
@@ -87,7 +95,8 @@ class Images:
     ) -> int:
         """Add an image by reference and return its id; see `ImageRecord` for the values.
 
-        One ``units`` string stands for every axis that has a pixel size.
+        One ``units`` string stands for every axis that has a pixel size. Where ``source`` is a file
+        of this computer, its size and time of change are kept, too.
         """
         sizes = [float(size) for size in pixel_size]
         if not all(math.isfinite(size) for size in sizes):
@@ -107,11 +116,48 @@ class Images:
                 now(),
             )
             put(connection, "image", (image_id, *texts))
+            _keep_file(connection, image_id, source)
         return image_id
 
     def images(self) -> tuple[ImageRecord, ...]:
         """Return the images in the order in which they were added."""
-        return self._store.records("image", _decode_image, "ORDER BY id")
+        files = dict(self._store.records("image_file", lambda key, *file: (key, file)))
+        splits = self.splits()
+        return tuple(
+            replace(
+                image,
+                file_size=files.get(image.id, (-1, ""))[0],
+                file_modified=files.get(image.id, (-1, ""))[1],
+                split=splits.get(image.id, AUTOMATIC),
+            )
+            for image in self._store.records("image", _decode_image, "ORDER BY id")
+        )
+
+    def splits(self) -> dict[int, str]:
+        """Return by image what a person chose it for; images left to chance are not in it."""
+        return dict(self._store.records("image_split", lambda key, split: (key, split)))
+
+    def set_split(self, image_id: int, split: str) -> None:
+        """Choose what an image is used for.
+
+        Parameters
+        ----------
+        split
+            ``"automatic"``, ``"training"``, ``"validation"`` or ``"test"``.
+
+        Raises
+        ------
+        UserError
+            CN-331 if there is no such image, CN-332 for another word.
+        """
+        if split not in SPLITS:
+            raise UserError("CN-332", f"Split '{split}': choose one of {', '.join(SPLITS)}.")
+        self._image_row(image_id)
+        with self._store.transaction() as connection:
+            if split == AUTOMATIC:
+                connection.execute("DELETE FROM image_split WHERE image_id = ?", (image_id,))
+            else:
+                put(connection, "image_split", (int(image_id), split))
 
     def find_images(self, content_hash: str = "", source: str = "") -> tuple[ImageRecord, ...]:
         """Return the images with this content hash or this source; empty matches nothing."""
@@ -130,13 +176,55 @@ class Images:
         UserError
             CN-331 if there is no such image.
         """
+        row = self._image_row(image_id)
+        with self._store.transaction() as connection:
+            put(connection, "image", (*row[:2], plain_text(source), *row[3:]))
+            _keep_file(connection, image_id, source)
+
+    def _image_row(self, image_id: int) -> tuple[Any, ...]:
         found = self._store.records("image", lambda *values: values, "WHERE id = ?", (image_id,))
         if not found:
             raise UserError(
                 "CN-331", f"Image {image_id} is not in '{short_name(self._store.path)}'."
             )
-        with self._store.transaction() as connection:
-            put(connection, "image", (*found[0][:2], plain_text(source), *found[0][3:]))
+        return found[0]
+
+
+def file_state(image: ImageRecord) -> str:
+    """Return how the file of an image stands to what the project knows of it.
+
+    Returns
+    -------
+    str
+        ``"unchanged"``, ``"changed"`` (another size or time of change), ``"missing"``, or
+        ``"unknown"`` where the project does not know of a file.
+    """
+    found = _look_at_file(image.source)
+    if image.file_size < 0:
+        return "unknown"
+    if found is None:
+        return "missing"
+    return "unchanged" if found == (image.file_size, image.file_modified) else "changed"
+
+
+def _look_at_file(source: str) -> tuple[int, str] | None:
+    """Return size and time of change of a file; None where there is none."""
+    try:
+        status = os.stat(source)
+    except (OSError, ValueError):  # an address, a name with a NUL
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    modified = datetime.fromtimestamp(status.st_mtime, UTC).isoformat(timespec="milliseconds")
+    return status.st_size, modified.replace("+00:00", "Z")
+
+
+def _keep_file(connection: sqlite3.Connection, image_id: int, source: str) -> None:
+    found = _look_at_file(source) if source else None
+    if found is None:
+        connection.execute("DELETE FROM image_file WHERE image_id = ?", (image_id,))
+    else:
+        put(connection, "image_file", (image_id, *found))
 
 
 def _decode_image(

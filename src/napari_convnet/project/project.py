@@ -20,13 +20,15 @@ from napari_convnet.project.checking import Findings, check_rows
 from napari_convnet.project.classes import Classes
 from napari_convnet.project.faults import damaged_error, primary_code, short_name, user_error
 from napari_convnet.project.images import Images
+from napari_convnet.project.migration import up_to_date
 from napari_convnet.project.places import check_header, may_write
+from napari_convnet.project.positions import Positions
 from napari_convnet.project.runs import Runs
-from napari_convnet.project.schema import APPLICATION_ID, FORMAT_VERSION, SCHEMA
+from napari_convnet.project.schema import ADDED, APPLICATION_ID, FORMAT_VERSION, SCHEMA_1
 from napari_convnet.project.store import Store, connect, is_open_here
 
 
-class Project(Images, Classes, Annotations, Runs):
+class Project(Images, Classes, Annotations, Positions, Runs):
     """A project file: make one with `create` or `open`, end with `close` or a ``with`` block.
 
     Any thread may use it. What a method has written when it returns survives the end of the
@@ -126,7 +128,11 @@ class Project(Images, Classes, Annotations, Runs):
         notes: tuple[str, ...] = ()
         try:
             if not store.read_only_reason:
-                notes = backup_report(store, findings.fingerprint, backup_folder_of(path, root))
+                folder = backup_folder_of(path, root)
+                notes = backup_report(store, findings.fingerprint, folder)
+                store, said = up_to_date(store, findings.fingerprint, folder)
+                notes += said
+            if not store.read_only_reason:
                 restored = restore(store, findings.damaged, backups)
                 store.choose_journal()
         except BaseException:
@@ -201,7 +207,9 @@ _OUT_OF_REACH = (
 def _empty_project() -> bytes:
     """Return the bytes of a project file without content."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        connection.executescript(SCHEMA)
+        connection.executescript(SCHEMA_1)
+        for statements in ADDED.values():
+            connection.executescript(";".join(statements))
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
         return connection.serialize()

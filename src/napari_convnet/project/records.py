@@ -31,6 +31,11 @@ class ImageRecord:
         See `content_hash`.
     added_at
         ISO 8601 time, UTC.
+    file_size, file_modified
+        Bytes and time of change of the file at ``source`` when the image was added or found again;
+        -1 and empty where there was none.
+    split
+        ``"automatic"``, ``"training"``, ``"validation"`` or ``"test"``.
     """
 
     id: int
@@ -43,6 +48,9 @@ class ImageRecord:
     units: tuple[str, ...]
     content_hash: str
     added_at: str
+    file_size: int = -1
+    file_modified: str = ""
+    split: str = "automatic"
 
 
 @dataclass(frozen=True)
@@ -74,6 +82,19 @@ class PatchAnnotation:
     centre: tuple[float, float]
     size: int
     value: int
+    annotated_at: str
+
+
+@dataclass(frozen=True)
+class PositionAnnotation:
+    """A point at ``centre`` (y, x), in pixels with fractions, with a class or, ``value`` 0, none."""
+
+    id: int
+    image_id: int
+    plane: tuple[int, ...]
+    centre: tuple[float, float]
+    value: int
+    annotated_by: str
     annotated_at: str
 
 

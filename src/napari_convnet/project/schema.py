@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +12,10 @@ from typing import Any
 #: ``PRAGMA application_id`` of a project file: the letters "CNVT".
 APPLICATION_ID = 0x434E5654
 #: ``PRAGMA user_version``: the newest format that this program reads and the one that it writes.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
-#: Kept word for word inside every project file, so that the file explains itself.
-SCHEMA = """
+#: What format 1 consists of, kept word for word in every file, so that the file explains itself.
+SCHEMA_1 = """
 CREATE TABLE image (
     -- An image that annotations refer to. Its pixels stay where they are.
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -125,6 +126,40 @@ CREATE TABLE opened_by (
 ) STRICT;
 """
 
+#: The tables that each later format added; nothing of an older one ever changes.
+ADDED: dict[int, tuple[str, ...]] = {
+    2: (
+        """
+CREATE TABLE position (
+    -- A point in a plane, such as the middle of a bead: the task locate.
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    image_id INTEGER NOT NULL REFERENCES image (id),
+    plane TEXT NOT NULL,
+    y REAL NOT NULL,                 -- in pixels; the middle of the first pixel is (0, 0)
+    x REAL NOT NULL,
+    value INTEGER NOT NULL,          -- class of the task locate; 0 for none
+    annotated_by TEXT NOT NULL,      -- person or model
+    annotated_at TEXT NOT NULL,
+    sha256 TEXT NOT NULL
+) STRICT""",
+        """
+CREATE TABLE image_split (
+    -- What an image is used for, chosen by a person; an image without a row is split automatically.
+    image_id INTEGER PRIMARY KEY REFERENCES image (id),
+    split TEXT NOT NULL,             -- training, validation or test
+    sha256 TEXT NOT NULL
+) STRICT""",
+        """
+CREATE TABLE image_file (
+    -- The file that image.source named, as it was when the image was added.
+    image_id INTEGER PRIMARY KEY REFERENCES image (id),
+    size INTEGER NOT NULL,           -- in bytes
+    modified TEXT NOT NULL,
+    sha256 TEXT NOT NULL
+) STRICT""",
+    ),
+}
+
 
 @dataclass(frozen=True)
 class Table:
@@ -134,6 +169,7 @@ class Table:
     keys: tuple[str, ...]
     columns: tuple[str, ...]
     task: str = ""
+    since: int = 1
 
     @property
     def select(self) -> str:
@@ -156,12 +192,12 @@ class Table:
         )
 
 
-def _table(name: str, keys: str, others: str, task: str = "") -> Table:
-    return Table(name, tuple(keys.split()), (*keys.split(), *others.split()), task)
+def _table(name: str, keys: str, others: str, task: str = "", since: int = 1) -> Table:
+    return Table(name, tuple(keys.split()), (*keys.split(), *others.split()), task, since)
 
 
 #: Every table whose rows carry a hash; columns in the order that the hash is taken over.
-#: ``task``: whose class values the rows hold.
+#: ``task``: whose class values the rows hold; ``since``: the first format that has the table.
 TABLES = {
     table.name: table
     for table in (
@@ -189,6 +225,15 @@ TABLES = {
             "model_sha256 model_size",
         ),
         _table("epoch", "run_id epoch", "curves"),
+        _table(
+            "position",
+            "id",
+            "image_id plane y x value annotated_by annotated_at",
+            task="locate",
+            since=2,
+        ),
+        _table("image_split", "image_id", "split", since=2),
+        _table("image_file", "image_id", "size modified", since=2),
     )
 }
 
@@ -200,3 +245,16 @@ def row_sha256(table: str, values: Sequence[Any]) -> str:
     """
     plain = [hashlib.sha256(v).hexdigest() if isinstance(v, bytes) else v for v in values]
     return hashlib.sha256(json.dumps([table, *plain]).encode()).hexdigest()
+
+
+def format_version(connection: sqlite3.Connection) -> int:
+    """Return the version of a file's format."""
+    return connection.execute("PRAGMA user_version").fetchone()[0]
+
+
+def lend_tables(connection: sqlite3.Connection) -> None:
+    """Give a reader of an older format, in memory, the tables that the file does not have."""
+    connection.execute("PRAGMA temp_store = MEMORY")
+    for version in range(format_version(connection) + 1, FORMAT_VERSION + 1):
+        for statement in ADDED[version]:
+            connection.execute(statement.replace("CREATE TABLE", "CREATE TEMP TABLE", 1))

@@ -17,7 +17,7 @@ from napari_convnet.errors import UserError
 from napari_convnet.project.faults import explained, short_name
 from napari_convnet.project.holder import Holder, is_stale, read_holder, this_program, write_holder
 from napari_convnet.project.places import is_network_share
-from napari_convnet.project.schema import TABLES, row_sha256
+from napari_convnet.project.schema import TABLES, lend_tables, row_sha256
 
 Record = TypeVar("Record")
 
@@ -85,6 +85,8 @@ class Store:
         self._writes_ahead = False
         with explained(path):
             self._connection = connect(path, mode)
+            if mode == "ro":
+                lend_tables(self._connection)
         _OPEN_HERE.add(self)
 
     def hold(self, take_over: bool = False) -> Holder | None:
@@ -118,6 +120,7 @@ class Store:
 
     def look_on(self, reason: str) -> None:
         """Only read from now on; unlike mode "ro" this can tidy up as the last one to close."""
+        lend_tables(self._connection)
         self._connection.execute("PRAGMA query_only = ON")
         self.read_only_reason = reason
 

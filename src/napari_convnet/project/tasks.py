@@ -7,7 +7,7 @@ import sqlite3
 from napari_convnet.errors import UserError
 
 #: Tasks that have a table of classes.
-TASKS = ("classify", "segment")
+TASKS = ("classify", "segment", "locate")
 
 
 def check_task(task: str) -> None:
