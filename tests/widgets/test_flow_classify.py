@@ -120,7 +120,7 @@ def test_patches_are_picked_trained_on_and_predicted_where_there_are_no_labels(d
     train.form.epochs.setValue(12)
     desk.train(train)
     assert "39 patches" in train.result.text()
-    assert desk.session.model.card.patch_size == annotate.patch_size.value()
+    assert desk.session.model.card.patch_size == annotate.patch_form.size.value()
     predicted = desk.viewer.layers["blood smear 1 predicted patches"]
     assert predicted.features["class"].isin(["class 1", "class 2"]).all()
     shown = np.mean(

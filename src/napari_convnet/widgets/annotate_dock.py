@@ -6,7 +6,7 @@ from functools import partial
 
 from napari.utils.notifications import show_warning
 from napari.viewer import Viewer
-from qtpy.QtWidgets import QButtonGroup, QLabel, QSpinBox
+from qtpy.QtWidgets import QButtonGroup
 
 from napari_convnet.widgets.annotation_tools import AnnotationTool
 from napari_convnet.widgets.cell_tool import CellTool
@@ -16,23 +16,28 @@ from napari_convnet.widgets.dock import Dock
 from napari_convnet.widgets.image_opening import ImageOpener
 from napari_convnet.widgets.messages import guarded
 from napari_convnet.widgets.paint_tool import PaintTool
+from napari_convnet.widgets.patch_form import PatchForm
 from napari_convnet.widgets.patch_tool import PatchTool
 from napari_convnet.widgets.project_bar import ProjectBar
 from napari_convnet.widgets.source import Source
 from napari_convnet.widgets.source_picker import SourcePicker
 
 _TASKS = {"classify": "Classify cells", "segment": "Segment"}
+_TIPS = {
+    "click_cells": """Click a cell to give it the chosen class, Shift+drag over several, Ctrl+drag a rectangle
+for all in it that have none. Alt+click or Delete takes a class away.""",
+    "pick_patches": """Click to place a square patch, Ctrl+drag a box of any size, drag a patch's middle to move
+it, click its middle to give it the chosen class. Alt+click or Delete removes it.""",
+    "paint_strokes": """Paint a few strokes of each class; unpainted pixels teach nothing.""",
+}
 _TOOLS: dict[str, tuple[type[AnnotationTool], str, str]] = {
-    "click_cells": (
-        CellTool, "classify", "Click a cell to give it the chosen class; Alt+click takes it away.",
-    ),
-    "pick_patches": (
-        PatchTool, "classify", "Click to place a square patch; Alt+click removes it.",
-    ),
-    "paint_strokes": (
-        PaintTool, "segment", "Paint a few strokes of each class; unpainted pixels teach nothing.",
-    ),
-}  # fmt: skip
+    name: (tool, task, _TIPS[name].replace("\n", " "))
+    for name, tool, task in (
+        ("click_cells", CellTool, "classify"),
+        ("pick_patches", PatchTool, "classify"),
+        ("paint_strokes", PaintTool, "segment"),
+    )
+}
 
 
 class AnnotateDock(Dock):
@@ -75,13 +80,7 @@ class AnnotateDock(Dock):
         ):
             for button in buttons.values():
                 group.addButton(button)
-        self.patch_label = QLabel("Patch size")
-        self.patch_size = QSpinBox()
-        self.patch_size.setRange(8, 1024)
-        self.patch_size.setValue(48)
-        self.patch_size.setSuffix(" px")
-        self.patch_size.setAccessibleName("Patch size in pixels")
-        self.patch_size.setToolTip("Side of the square that is cut around a click.")
+        self.patch_form = PatchForm(self.session)
         self.status = text_line("What to do next")
         column = scrolling_column(self)
         column.addWidget(self.project_bar)
@@ -89,7 +88,7 @@ class AnnotateDock(Dock):
         column.addWidget(self.picker)
         column.addWidget(self.class_table)
         column.addLayout(row(*self.tool_buttons.values()))
-        column.addLayout(row(self.patch_label, self.patch_size))
+        column.addWidget(self.patch_form)
         column.addWidget(self.status)
         column.addStretch()
 
@@ -100,7 +99,7 @@ class AnnotateDock(Dock):
         for name, button in self.tool_buttons.items():
             button.clicked.connect(partial(self._use_tool_clicked, name))
         self.picker.changed.connect(self._choose_source)
-        self.patch_size.valueChanged.connect(self._set_patch_size)
+        self.patch_form.changed.connect(self._set_patch_form)
         session.source_changed.connect(self._show_source)
         session.task_changed.connect(self._show_task)
         session.classes_changed.connect(self._show_classes)
@@ -122,8 +121,7 @@ class AnnotateDock(Dock):
         self.task_buttons[self.session.task].setChecked(True)
         for name, (_, task, _tip) in _TOOLS.items():
             self.tool_buttons[name].setVisible(task == self.session.task)
-        for widget in (self.patch_label, self.patch_size):
-            widget.setVisible(self.session.task == "classify")
+        self.patch_form.setVisible(self.session.task == "classify")
         self.picker.show_cells(self.session.task == "classify")
         tool = self.active_tool
         if tool is not None and self.session.task != _TOOLS[_name_of(tool)][1]:
@@ -179,9 +177,9 @@ class AnnotateDock(Dock):
     def _use_tool_clicked(self, name: str, _checked: bool) -> None:
         self.use_tool(name)
 
-    def _set_patch_size(self, size: int) -> None:
+    def _set_patch_form(self) -> None:
         if isinstance(self.active_tool, PatchTool):
-            self.active_tool.size = size
+            self.patch_form.apply(self.active_tool)
 
     def use_tool(self, name: str) -> None:
         """Choose a tool; the image is looked at in the background first."""
@@ -219,7 +217,7 @@ class AnnotateDock(Dock):
         if tool is None or tool.image is not image:
             tool = self.session.tools[name, source] = _TOOLS[name][0](self.session, image)
         if isinstance(tool, PatchTool):
-            tool.size = self.patch_size.value()
+            self.patch_form.apply(tool)
         tool.start()
         self.session.set_tool(tool)
         self.session.annotations_changed.emit()

@@ -128,9 +128,17 @@ class ClassEditing:
     def _show_edited(self, task: str, classes: tuple[ClassInfo, ...]) -> None:
         """Show classes whose values mean something else than before."""
         self._classes[task] = classes
+        self._reload_tools()  # first, because shown values mean other classes now
+        self.classes_changed.emit()
+        self.annotations_changed.emit()
+
+    def show_annotations_again(self) -> None:
+        """Read all annotations anew from the project, after a change that no tool made."""
+        self._reload_tools()
+        self.annotations_changed.emit()
+
+    def _reload_tools(self) -> None:
         for tool in self.tools.values():
             tool.discard_layer()
         if self.active_tool is not None:
             self.active_tool.start()
-        self.classes_changed.emit()
-        self.annotations_changed.emit()

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 from napari.layers import Points
 
 from napari_convnet.project import PatchAnnotation
+from napari_convnet.snapping import SnapRule, snap
 from napari_convnet.widgets.annotation_tools import AnnotationTool
 from napari_convnet.widgets.history import Change
-from napari_convnet.widgets.layers import MARK
+from napari_convnet.widgets.layers import MARK, image_data
 from napari_convnet.widgets.open_image import OpenImage
 from napari_convnet.widgets.placement import placement_of
+from napari_convnet.widgets.pointer import Drag, Modifiers, Position, RectangleDrag, on_pointer
 from napari_convnet.widgets.session import Session
-from napari_convnet.widgets.pointer import on_pointer
 from napari_convnet.widgets.source import current_plane, find_by_id
+
+_SMALLEST_BOX = 8
+#: A patch is dragged by its middle; elsewhere a drag moves the view.
+_HANDLE_SHARE = 0.25
 
 
 class PatchTool(AnnotationTool):
@@ -26,6 +33,8 @@ class PatchTool(AnnotationTool):
     def __init__(self, session: Session, image: OpenImage, size: int = 48) -> None:
         super().__init__(session, image)
         self.size = size
+        self.snap_rule: SnapRule = "off"
+        self._patches: list[PatchAnnotation] = []
 
     @property
     def source_id(self) -> str:
@@ -34,14 +43,14 @@ class PatchTool(AnnotationTool):
 
     def make_layer(self) -> Points:
         """Add the layer with the project's patches of this image."""
-        image = find_by_id(self.session.viewer, self.image.source.image_ids[0])
-        self.session.ensure_project()
+        image = find_by_id(self.session.viewer, self.source_id)
+        self._patches = list(self.session.ensure_project().patches(self.image.image_id))
         layer = self.add_layer((np.empty((0, image.ndim)), {
             "name": f"{image.name} patches", "symbol": "square", "size": self.size, "face_color": "transparent",
             "border_width": 0.06, "metadata": {MARK: {"kind": self.kind, "source": self.source_id}},
             **placement_of(image).as_arguments(),
         }, "points"))  # fmt: skip
-        layer.mouse_drag_callbacks.append(on_pointer(self._clicked))
+        layer.mouse_drag_callbacks.append(on_pointer(self._clicked, self._begin_drag))
         self._show(layer)
         return layer
 
@@ -55,10 +64,10 @@ class PatchTool(AnnotationTool):
 
     def patches(self) -> tuple[PatchAnnotation, ...]:
         """Return the patches of this image."""
-        return self.session.ensure_project().patches(self.image.image_id)
+        return tuple(self._patches)
 
     def _show(self, layer: Points) -> None:
-        patches, classes = self.patches(), self.session.classes
+        patches, classes = self._patches, self.session.classes
         layer.data = np.array([(*patch.plane, *patch.centre) for patch in patches]).reshape(
             -1, layer.ndim
         )
@@ -74,69 +83,136 @@ class PatchTool(AnnotationTool):
             layer.face_color = "transparent"
         layer.selected_data = set()
 
-    def _clicked(self, position: tuple[float, ...], modifiers: frozenset[str]) -> None:
-        place = tuple(float(c) for c in self.layer.world_to_data(position)[-2:])
-        image = find_by_id(self.session.viewer, self.image.source.image_ids[0])
-        plane = current_plane(self.session.viewer, image)
+    # The mouse --------------------------------------------------------------------------------
+
+    def _place(self, position: Position) -> tuple[float, float]:
+        row, column = self.layer.world_to_data(position)[-2:]
+        return float(row), float(column)
+
+    def _plane(self) -> tuple[int, ...]:
+        viewer = self.session.viewer
+        return current_plane(viewer, find_by_id(viewer, self.source_id))
+
+    def _clicked(self, position: Position, modifiers: Modifiers) -> None:
+        place, plane = self._place(position), self._plane()
+        patch = self._patch_at(place, plane, _HANDLE_SHARE)
         if "Alt" in modifiers:
             self.remove_at(place, plane)
-        else:
+        elif patch is None:
             self.pick_at(place, plane)
+        elif patch.value != self.session.current_class and self.may_annotate():
+            changed = replace(patch, value=self.session.current_class)
+            self._do(patch, changed, "class of a patch")
 
-    def pick_at(self, place: tuple[float, float], plane: tuple[int, ...] = ()) -> None:
-        """Place a patch of the current class around (row, column)."""
+    def _begin_drag(self, position: Position, modifiers: Modifiers) -> Drag | None:
+        if modifiers == {"Control"} and self.may_annotate():
+            return RectangleDrag(position, self._draw_box)
+        patch = self._patch_at(self._place(position), self._plane(), _HANDLE_SHARE)
+        if modifiers or patch is None or not self.may_annotate():
+            return None
+        return _Move(self, patch)
+
+    def clear_under_mouse(self) -> None:
+        """Remove the patch under the mouse."""
+        self.remove_at(self._place(self.session.viewer.cursor.position), self._plane())
+
+    def _draw_box(self, corner: Position, other: Position) -> None:
+        """Place a patch as large as the longer side of a box."""
+        (top, left), (bottom, right) = self._place(corner), self._place(other)
+        size = max(abs(bottom - top), abs(right - left))
+        centre = ((top + bottom) / 2, (left + right) / 2)
+        self.pick_at(centre, self._plane(), max(_SMALLEST_BOX, round(size)))
+
+    # What is picked ---------------------------------------------------------------------------
+
+    def pick_at(
+        self, place: tuple[float, float], plane: tuple[int, ...] = (), size: int = 0
+    ) -> None:
+        """Place a patch of the current class around (row, column); ``size`` 0 is that of the dock."""
         if not self.may_annotate():
             return
-        image = find_by_id(self.session.viewer, self.image.source.image_ids[0])
-        shape = (
-            image.data.shape[len(plane) : len(plane) + 2]
-            if not image.multiscale
-            else image.data[0].shape[-2:]
-        )
-        if not all(-0.5 <= c < n - 0.5 for c, n in zip(place, shape, strict=False)):
+        pixels = image_data(find_by_id(self.session.viewer, self.source_id)).array
+        shape = pixels.shape[len(plane) : len(plane) + 2]
+        if not all(-0.5 <= c < n - 0.5 for c, n in zip(place, shape, strict=True)):
             return
-        value = self.session.current_class
-        made: list[int] = []
-
-        def pick() -> None:
-            made.append(
-                self.session.project.add_patch(self.image.image_id, plane, place, self.size, value)
-            )
-            self._changed()
-
-        def take_back() -> None:
-            self.session.project.remove_patch(made.pop())
-            self._changed()
-
-        self.session.history.do(Change(pick, take_back, "a patch"))
+        size = size or self.size
+        place = snap(pixels[plane] if plane else pixels, place, size, self.snap_rule)
+        patch = PatchAnnotation(
+            0, self.image.image_id, plane, place, size, self.session.current_class, ""
+        )
+        self._do(None, patch, "a patch")
 
     def remove_at(self, place: tuple[float, float], plane: tuple[int, ...] = ()) -> None:
         """Remove the patch whose centre is nearest to (row, column), if the place lies in it."""
-        if not self.may_annotate():
-            return
+        patch = self._patch_at(place, plane)
+        if patch is not None and self.may_annotate():
+            self._do(patch, None, "removal of a patch")
+
+    def move_to(self, patch: PatchAnnotation, place: tuple[float, float]) -> None:
+        """Put a patch around another (row, column)."""
+        self._do(patch, replace(patch, centre=place), "move of a patch")
+
+    def preview(self, patch: PatchAnnotation, place: tuple[float, float]) -> None:
+        """Show a patch elsewhere while it is dragged; nothing is saved."""
+        index = self._patches.index(patch)
+        data = self.layer.data.copy()
+        data[index, -2:] = place
+        self.layer.data = data
+
+    def _patch_at(
+        self, place: tuple[float, float], plane: tuple[int, ...], share: float = 1.0
+    ) -> PatchAnnotation | None:
+        """Return the nearest patch of which the inner ``share`` holds a place."""
         near = [
             (max(abs(a - b) for a, b in zip(patch.centre, place, strict=True)), patch)
-            for patch in self.patches() if patch.plane == plane
+            for patch in self._patches if patch.plane == plane
         ]  # fmt: skip
         distance, patch = min(near, key=lambda pair: pair[0], default=(np.inf, None))
-        if patch is None or distance > patch.size / 2:
-            return
-        ids = [patch.id]
+        return patch if patch is not None and distance <= share * patch.size / 2 else None
 
-        def remove() -> None:
-            self.session.project.remove_patch(ids.pop())
-            self._changed()
+    def _do(self, old: PatchAnnotation | None, new: PatchAnnotation | None, text: str) -> None:
+        """Put one patch in place of another; None is no patch. Both keep the row that they get."""
+        now = [old, new]
 
-        def put_back() -> None:
-            ids.append(
-                self.session.project.add_patch(
-                    self.image.image_id, patch.plane, patch.centre, patch.size, patch.value
-                )
+        def exchange(gone: int, come: int) -> None:
+            now[come] = self._exchange(now[gone], now[come])
+
+        self.session.history.do(Change(lambda: exchange(0, 1), lambda: exchange(1, 0), text))
+
+    def _exchange(
+        self, old: PatchAnnotation | None, new: PatchAnnotation | None
+    ) -> PatchAnnotation | None:
+        """Change the project, then the picture; returns the new patch with its number in the project."""
+        project = self.session.project
+        if old is not None and new is not None:
+            project.set_patch(old.id, centre=new.centre, value=new.value)
+            new = replace(new, id=old.id)
+            self._patches = [new if p.id == old.id else p for p in self._patches]
+        elif new is not None:
+            number = project.add_patch(
+                self.image.image_id, new.plane, new.centre, new.size, new.value
             )
-            self._changed()
-
-        self.session.history.do(Change(remove, put_back, "removal of a patch"))
-
-    def _changed(self) -> None:
+            new = replace(new, id=number)
+            self._patches.append(new)
+        else:
+            project.remove_patch(old.id)
+            self._patches = [p for p in self._patches if p.id != old.id]
         self._show(self.layer)
         self.session.annotations_changed.emit()
+        return new
+
+
+class _Move:
+    """A patch that follows the mouse."""
+
+    def __init__(self, tool: PatchTool, patch: PatchAnnotation) -> None:
+        self._tool = tool
+        self._patch = patch
+
+    def move(self, position: Position) -> None:
+        """Show it there."""
+        self._tool.preview(self._patch, self._tool._place(position))
+
+    def end(self, position: Position) -> None:
+        """Leave it there."""
+        self._tool.move_to(self._patch, self._tool._place(position))

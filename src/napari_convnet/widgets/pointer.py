@@ -84,7 +84,7 @@ class RectangleDrag:
         self._done = done
 
     def move(self, _position: Position) -> None:
-        """The rubber band shows it."""
+        """Leave the showing to the rubber band."""
 
     def end(self, position: Position) -> None:
         """Hand over both corners."""
