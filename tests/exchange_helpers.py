@@ -82,6 +82,8 @@ def say(project, folder):
     project.set_object_classes(2, "colour cells", colours)
     solids = [(1, (2,), (7.5, 7), 2), (2, (2,), (21.5, 32.5), 3)]
     project.set_object_classes(3, "stack cells", solids)
+    project.set_split(1, "test")
+    project.set_split(3, "training")
     project.add_patch(1, (), (12.3456789, 0.1), 16, 1)
     project.add_patch(1, (), (59, 79.4), 33, 2)
     project.add_patch(2, (), (19.7, 29.5), 12, 3)

@@ -9,8 +9,14 @@ import tifffile
 from PIL import Image
 
 from exchange_helpers import export, import_, make_project, notes_of, patches_of, say
-from napari_convnet.classes import ClassInfo
-from napari_convnet.exchange import ImportOptions, Pixels, PredictedObjects, import_files
+from napari_convnet.classes import ClassInfo, make_classes
+from napari_convnet.exchange import (
+    ImportOptions,
+    Pixels,
+    PredictedObjects,
+    apply_plan,
+    import_files,
+)
 from napari_convnet.folders import read_class_folder
 from napari_convnet.project import Project
 
@@ -56,10 +62,14 @@ def test_patch_folder(full, empty, tmp_path, file_type):
     assert "4 patches" in back.summary
     assert notes_of(empty) == notes_of(full)
     assert patches_of(empty) == patches_of(full)
+    assert {image.name: image.split for image in empty.images()} == {
+        "flat": "test", "colour": "automatic", "stack": "training"
+    }  # fmt: skip
     back.undo(empty)
     assert not notes_of(empty)
     assert not patches_of(empty)
     assert empty.classes("classify") == ()
+    assert {image.split for image in empty.images()} == {"automatic"}
 
 
 def test_patch_folder_is_a_training_folder_of_the_pixels(full, tmp_path):
@@ -151,6 +161,30 @@ def test_napari_tables(full, empty, tmp_path, format_name):
     assert patches_of(empty, digits=9) == patches_of(full, digits=9)
     back.undo(empty)
     assert not patches_of(empty)
+
+
+def test_positions_as_napari_points(full, empty, tmp_path):
+    full.set_classes("locate", make_classes(["centre", "tip"]))
+    full.add_positions(1, [((), (3.25, 4.5), 1), ((), (59.5, -0.5), 0)])
+    full.add_positions(3, [((4,), (1 / 3, 2), 2)])
+    out = tmp_path / "points"
+    export(full, "points", out, task="locate")
+    locate = ImportOptions(task="locate", add_classes=True)
+    back = import_(empty, "points", *sorted(out.iterdir()), options=locate)
+    assert "3 positions" in back.summary
+
+    def points(project):
+        names = ["", *(info.name for info in project.classes("locate"))]
+        return {
+            (image.name, p.plane, p.centre, names[p.value])
+            for image in project.images()
+            for p in project.positions(image.id)
+        }
+
+    assert points(empty) == points(full)
+    assert len(points(full)) == 3
+    back.undo(empty)
+    assert not points(empty)
 
 
 def test_coco(full, empty, tmp_path):
@@ -248,7 +282,7 @@ def test_import_is_done_again_after_undo(full, empty, tmp_path):
     back = import_(empty, "coco", out, options=ADD)
     once = notes_of(empty), patches_of(empty)
     back.undo(empty)
-    again = back.plan.apply(empty)
+    again = apply_plan(empty, back.plan)
     assert (notes_of(empty), patches_of(empty)) == once
     again.undo(empty)
     assert not notes_of(empty)

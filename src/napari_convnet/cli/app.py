@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from napari_convnet import __version__
+from napari_convnet.cli import exchange
 from napari_convnet.cli.console import fail, print_table, say
 from napari_convnet.cli.options import (
     BatchSize,
@@ -78,6 +79,7 @@ app = typer.Typer(
 )
 train_app = typer.Typer(help="Train a model on folders of images.", no_args_is_help=True)
 app.add_typer(train_app, name="train")
+exchange.register(app)
 
 
 @train_app.command("classify")

@@ -6,6 +6,7 @@ one step. An export appears under its name only when it is complete.
 
 from __future__ import annotations
 
+from napari_convnet.exchange.applying import ImportResult, apply_plan
 from napari_convnet.exchange.cellpose import read_cellpose_masks
 from napari_convnet.exchange.class_table import read_class_table, write_class_table
 from napari_convnet.exchange.formats import (
@@ -19,7 +20,7 @@ from napari_convnet.exchange.image_files import ImageList
 from napari_convnet.exchange.matching import ImportOptions
 from napari_convnet.exchange.object_table import PredictedObjects
 from napari_convnet.exchange.pixels import Pixels
-from napari_convnet.exchange.plan import ImportPlan, ImportResult
+from napari_convnet.exchange.plan import ImportPlan
 from napari_convnet.exchange.results import ExportResult
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "ImportResult",
     "Pixels",
     "PredictedObjects",
+    "apply_plan",
     "export_project",
     "import_files",
     "read_cellpose_masks",

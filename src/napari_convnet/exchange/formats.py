@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from napari_convnet.errors import UserError
+from napari_convnet.exchange.applying import ImportResult, apply_plan
 from napari_convnet.exchange.cellpose import plan_cellpose
 from napari_convnet.exchange.class_table import export_class_table, plan_class_table
 from napari_convnet.exchange.coco_export import export_coco
@@ -29,7 +30,7 @@ from napari_convnet.exchange.patch_folder import (
     plan_patch_folder,
 )
 from napari_convnet.exchange.pixels import Pixels
-from napari_convnet.exchange.plan import ImportPlan, ImportResult, drop_known
+from napari_convnet.exchange.plan import ImportPlan, drop_known
 from napari_convnet.exchange.results import ExportResult
 from napari_convnet.progress import Progress
 from napari_convnet.project import Project
@@ -119,8 +120,9 @@ FORMATS: dict[str, Format] = {
         export=lambda project, out, pixels, _options: export_object_masks(project, out, pixels),
     ),
     "points": Format(
-        "napari points", "centres of patches as napari's points CSV", "file", "folder", ".csv",
-        ("class_name", "size", "add_classes"), plan_points, _without_pixels(export_points),
+        "napari points", "centres of patches, or positions, as napari's CSV", "file", "folder", ".csv",
+        ("class_name", "size", "task", "add_classes"), plan_points,
+        lambda project, out, _pixels, options: export_points(project, out, options.task),
     ),
     "shapes": Format(
         "napari shapes", "patches as napari's shapes CSV", "file", "folder", ".csv",
@@ -188,7 +190,7 @@ def import_files(
     plan.classes.update(target.changed_classes())
     drop_known(project, plan)
     yield Progress(done=0, total=0, text="writing into the project")
-    return plan.apply(project)
+    return apply_plan(project, plan)
 
 
 def export_project(

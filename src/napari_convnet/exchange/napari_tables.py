@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Iterable
 from pathlib import Path
+from typing import Any
 
 from napari_convnet.exchange.matching import (
     ClassFinder,
@@ -17,18 +18,25 @@ from napari_convnet.exchange.matching import (
     leading_axes,
 )
 from napari_convnet.exchange.output import FileNames, OutputFolder
-from napari_convnet.exchange.plan import ImportPlan, NewPatch
+from napari_convnet.exchange.plan import ImportPlan, NewPatch, NewPosition
 from napari_convnet.exchange.results import ExportResult, nothing_to_export
 from napari_convnet.exchange.tables import Row, file_error, read_table, table_bytes
 from napari_convnet.progress import Progress
-from napari_convnet.project import ImageRecord, PatchAnnotation, Project
+from napari_convnet.project import ImageRecord, PatchAnnotation, PositionAnnotation, Project
 
 #: Shapes without an inside.
 _LINES = ("line", "path")
 
 
-def export_points(project: Project, out: Path) -> Generator[Progress, None, ExportResult]:
-    """Write the centres of the patches, one ``IMAGE_points.csv`` for each image with any."""
+def export_points(
+    project: Project, out: Path, task: str = "classify"
+) -> Generator[Progress, None, ExportResult]:
+    """Write the centres of the patches, one ``IMAGE_points.csv`` for each image with any.
+
+    With the task ``"locate"`` the positions are written instead.
+    """
+    if task == "locate":
+        return (yield from _export(project, out, "_points.csv", _position_table, "locate"))
     return (yield from _export(project, out, "_points.csv", _point_table))
 
 
@@ -37,12 +45,17 @@ def export_shapes(project: Project, out: Path) -> Generator[Progress, None, Expo
     return (yield from _export(project, out, "_shapes.csv", _shape_table))
 
 
-def _export(project, out, ending, make_table) -> Generator[Progress, None, ExportResult]:
-    groups = [(image, project.patches(image.id)) for image in project.images()]
+def _export(
+    project: Project, out: Path, ending: str, make_table: Any, task: str = "classify"
+) -> Generator[Progress, None, ExportResult]:
+    read, what = (
+        (project.positions, "positions") if task == "locate" else (project.patches, "patches")
+    )
+    groups = [(image, read(image.id)) for image in project.images()]
     groups = [(image, patches) for image, patches in groups if patches]
     if not groups:
-        raise nothing_to_export("patches")
-    classes = [info.name for info in project.classes("classify")]
+        raise nothing_to_export(what)
+    classes = [info.name for info in project.classes(task)]
     names = FileNames()
     with OutputFolder(out) as folder:
         for number, (image, patches) in enumerate(groups):
@@ -51,7 +64,7 @@ def _export(project, out, ending, make_table) -> Generator[Progress, None, Expor
             stem = names.make(Path(image.name).stem)
             folder.write(stem + ending, make_table(axes, patches, classes))
     total = sum(len(patches) for _, patches in groups)
-    return ExportResult(Path(out), {"patches": total})
+    return ExportResult(Path(out), {what: total})
 
 
 def _point_table(axes: list[str], patches: Iterable[PatchAnnotation], classes: list[str]) -> bytes:
@@ -66,6 +79,16 @@ def _point_table(axes: list[str], patches: Iterable[PatchAnnotation], classes: l
         for index, patch in enumerate(patches)
     ]
     return table_bytes(["index", *axes, "class", "size"], rows)
+
+
+def _position_table(
+    axes: list[str], points: Iterable[PositionAnnotation], classes: list[str]
+) -> bytes:
+    rows = [
+        (float(index), *map(float, p.plane), *p.centre, classes[p.value - 1] if p.value else "")
+        for index, p in enumerate(points)
+    ]
+    return table_bytes(["index", *axes, "class"], rows)
 
 
 def _shape_table(axes: list[str], patches: Iterable[PatchAnnotation], classes: list[str]) -> bytes:
@@ -85,7 +108,7 @@ def _shape_table(axes: list[str], patches: Iterable[PatchAnnotation], classes: l
 
 
 def plan_points(target: Target, path: Path) -> Generator[Progress, None, ImportPlan]:
-    """Read a points CSV of one image as patches; nothing is written yet.
+    """Read a points CSV of one image as patches, or for the task "locate" as positions.
 
     The image is the one that the options name, the only one of the project, or the one of the file's
     name without ``_points``. Size and class come from the table, else from the options.
@@ -99,14 +122,20 @@ def plan_points(target: Target, path: Path) -> Generator[Progress, None, ImportP
     rows = read_table(path, ("axis-0", "axis-1"))
     image = target.images.find_for_file(path, target.options, "_points")
     axes = _axes(path, rows, image)
-    classes = target.classes("classify")
+    is_locate = target.options.task == "locate"
+    classes = target.classes("locate" if is_locate else "classify")
     plan = ImportPlan(path.name)
     for number, row in enumerate(rows):
         size = row.whole("size", 1) if row.text("size") else target.options.size
         plane, centre = _place(row, axes)
-        check_place(row.where, image, plane, centre, size)
-        value = classes.find(row.where, row.text("class"))
-        plan.patches.append(NewPatch(image.id, plane, centre, size, value))
+        check_place(row.where, image, plane, centre, 0 if is_locate else size)
+        if is_locate:
+            is_named = row.text("class") or target.options.class_name.strip()
+            value = classes.find(row.where, row.text("class")) if is_named else 0
+            plan.positions.append(NewPosition(image.id, plane, centre, value))
+        else:
+            value = classes.find(row.where, row.text("class"))
+            plan.patches.append(NewPatch(image.id, plane, centre, size, value))
         if number % 1000 == 0:
             yield Progress(done=number, total=len(rows), text="reading points")
     return plan

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -31,6 +31,7 @@ from napari_convnet.exchange.tables import Row, plane_cell, read_table, table_by
 from napari_convnet.images import cut_patch
 from napari_convnet.progress import Progress
 from napari_convnet.project import ImageRecord, Project
+from napari_convnet.project.images import SPLITS
 
 PatchFileType = Literal["tiff", "png"]
 
@@ -61,7 +62,6 @@ def export_patch_folder(
     pixels: Pixels,
     size: int = 48,
     file_type: PatchFileType = "tiff",
-    split_of: Callable[[ImageRecord], str] = lambda image: getattr(image, "split", ""),
 ) -> Generator[Progress, None, ExportResult]:
     """Write a patch for each annotated cell and each picked patch into a folder of its class.
 
@@ -75,8 +75,6 @@ def export_patch_folder(
         ``"tiff"`` (16 bit) or ``"png"`` (8 bit). Values that the type holds stay as they are; others
         are stretched per plane, and columns ``black`` and ``white`` of the manifest say which values of
         the image became the darkest and the brightest.
-    split_of
-        Returns to which part (training, validation, test) an image belongs; "" for no choice.
 
     Raises
     ------
@@ -111,7 +109,7 @@ def export_patch_folder(
                 rows.append(
                     (name, image.name, image.source, plane_cell(sample.plane), *sample.centre, sample.size,
                      sample.labels_name, sample.label or "", classes[sample.value - 1].name,
-                     split_of(image), sample.annotated_by, black, white)
+                     image.split, sample.annotated_by, black, white)
                 )  # fmt: skip
                 done += 1
                 yield Progress(done=done, total=total, text="writing patches")
@@ -230,6 +228,13 @@ def _take_row(
     size = row.whole("size", 1)
     check_place(row.where, image, plane, centre, size)
     value = classes.find(row.where, row.text("class"))
+    split = row.text("split") or "automatic"
+    if split not in SPLITS or plan.splits.get(image.id, split) != split:
+        row.refuse(
+            f"split '{split}'; expected one of {', '.join(SPLITS)}, the same for a whole image"
+        )
+    if split != image.split:
+        plan.splits[image.id] = split
     if not row.text("label"):
         plan.patches.append(NewPatch(image.id, plane, centre, size, value))
         return
