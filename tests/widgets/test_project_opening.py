@@ -16,6 +16,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_convnet.classes import make_classes
 from napari_convnet.project import Project, content_hash
+from napari_convnet.widgets import recent_projects
 
 
 def picture(path, seed=0):
@@ -165,3 +166,51 @@ def test_the_reader_takes_project_files_only():
     assert get_reader("/a/b.CONVNET") is not None
     assert get_reader("/a/b.tif") is None
     assert get_reader(["/a/b.convnet", "/a/c.convnet"]) is None
+
+
+@pytest.fixture
+def _no_list():
+    """Begin without recent projects."""
+    recent_projects.list_file().unlink(missing_ok=True)
+
+
+def recent_names(dock):
+    menu = dock.project_bar.recent_button.menu()
+    menu.aboutToShow.emit()
+    return [action.text() for action in menu.actions()]
+
+
+@pytest.mark.usefixtures("_no_list")
+def test_the_last_projects_are_offered_newest_first(desk, tmp_path):
+    dock = desk.open_dock("Annotate")
+    assert recent_names(dock) == ["none yet"]
+    for number in range(12):
+        desk.session.new_project(tmp_path / f"r&d {number}.convnet")
+    assert recent_names(dock) == [f"r&&d {number}.convnet" for number in range(11, 1, -1)]
+    (tmp_path / "r&d 10.convnet").unlink()
+    assert recent_names(dock) == [f"r&&d {n}.convnet" for n in (11, *range(9, 0, -1))]
+    dock.project_bar.recent_button.menu().actions()[2].trigger()
+    assert desk.session.project.path == tmp_path / "r&d 8.convnet"
+    assert recent_names(dock)[:2] == ["r&&d 8.convnet", "r&&d 11.convnet"]
+    assert not desk.messages
+
+
+@pytest.mark.parametrize("text", ["", "[", "{}", "7", '[1, null, "", "\\u0000"]', "[" * 99_999])
+@pytest.mark.usefixtures("_no_list")
+def test_a_damaged_list_of_recent_projects_is_an_empty_one(tmp_path, text):
+    recent_projects.list_file().parent.mkdir(parents=True, exist_ok=True)
+    recent_projects.list_file().write_text(text)
+    assert recent_projects.recent_projects() == ()
+    (tmp_path / "a.convnet").touch()
+    recent_projects.remember_project(tmp_path / "a.convnet")
+    assert recent_projects.recent_projects() == (tmp_path / "a.convnet",)
+
+
+@pytest.mark.usefixtures("_no_list")
+def test_a_list_that_cannot_be_written_disturbs_nobody(tmp_path):
+    recent_projects.list_file().mkdir(parents=True)
+    try:
+        recent_projects.remember_project(tmp_path / "a.convnet")
+        assert recent_projects.recent_projects() == ()
+    finally:
+        recent_projects.list_file().rmdir()

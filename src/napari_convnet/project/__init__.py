@@ -19,6 +19,7 @@ from napari_convnet.project.records import (
     PositionAnnotation,
     RunRecord,
 )
+from napari_convnet.project.recovery import UnclosedProject, unclosed_projects
 
 __all__ = [
     "SPLITS",
@@ -30,7 +31,9 @@ __all__ = [
     "PositionAnnotation",
     "Project",
     "RunRecord",
+    "UnclosedProject",
     "backups_of",
     "content_hash",
     "file_state",
+    "unclosed_projects",
 ]

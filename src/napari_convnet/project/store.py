@@ -53,6 +53,11 @@ def is_open_here(path: Path) -> bool:
     return any(store.identity == file_identity(path) for store in list(_OPEN_HERE))
 
 
+def tokens_here() -> set[str]:
+    """Return the tokens of the projects that this process has open for writing."""
+    return {store.token for store in list(_OPEN_HERE)}
+
+
 def file_identity(path: Path) -> tuple[int, int] | None:
     """Return what tells this file from any other, None if there is no file."""
     try:
@@ -99,10 +104,8 @@ class Store:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             other = read_holder(self._connection)
-            if other and not take_over:
-                tokens_here = {store.token for store in list(_OPEN_HERE)}
-                if not is_stale(other, tokens_here):
-                    return other
+            if other and not take_over and not is_stale(other, tokens_here()):
+                return other
             write_holder(self._connection, holder)
             self._connection.execute("COMMIT")
             self.token = holder.token
@@ -116,7 +119,7 @@ class Store:
             holder = read_holder(connection)
         if holder is None or holder.token == self.token:
             return False
-        return not is_stale(holder, {store.token for store in list(_OPEN_HERE)})
+        return not is_stale(holder, tokens_here())
 
     def look_on(self, reason: str) -> None:
         """Only read from now on; unlike mode "ro" this can tidy up as the last one to close."""
