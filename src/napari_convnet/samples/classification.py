@@ -20,7 +20,7 @@ from napari_convnet.images import (
 from napari_convnet.samples.augmentation import augment_batch
 from napari_convnet.samples.checks import check_channels, check_targets, default_channels
 from napari_convnet.samples.patches import resize_patch, resize_patches
-from napari_convnet.samples.split import Split, split_objects
+from napari_convnet.samples.split import Split, split_given, split_objects
 
 
 @dataclass(frozen=True)
@@ -85,17 +85,22 @@ class ClassificationSet:
         channels: tuple[str, ...] | None = None,
         normalisation: NormalisationMode = "per_image",
         seed: int = 0,
+        is_validation: Sequence[bool] | None = None,
     ) -> ClassificationSet:
         """Cut patches around annotated objects of one or several images.
 
-        Held out are whole images where there are several, else a region of each image with a gap of one patch, else
-        single objects with a warning.
+        Held out are the images for which ``is_validation`` says so; without it whole images where there are
+        several, else a region of each image with a gap of one patch, else single objects with a warning.
 
         Raises
         ------
         UserError
             Without annotations (CN-621), with one class only (CN-622), or when images differ in channels (CN-623).
         """
+        chosen = (
+            np.zeros(len(annotated), bool) if is_validation is None else np.asarray(is_validation)
+        )
+        chosen = chosen[[len(a.values) > 0 for a in annotated]]
         annotated = [a for a in annotated if len(a.values)]
         targets = np.concatenate(
             [np.asarray(a.values, np.int64) - 1 for a in annotated] or [np.empty(0, np.int64)]
@@ -103,14 +108,19 @@ class ClassificationSet:
         check_targets(targets, classes, "Click cells of")
         check_channels([a.image for a in annotated])
         image_index = np.repeat(np.arange(len(annotated)), [len(a.values) for a in annotated])
-        split = split_objects(
-            [np.asarray(part.centres) for part in annotated],
-            [part.image.pixels.shape[1:] for part in annotated],
-            targets,
-            patch_size,
-            validation_fraction,
-            seed,
-        )
+        if chosen.any():
+            what = f"{chosen.sum()} images chosen by you"
+            split = split_given(targets, chosen[image_index], what)
+            check_targets(targets[split.training], classes, "Click cells of")
+        else:
+            split = split_objects(
+                [np.asarray(part.centres) for part in annotated],
+                [part.image.pixels.shape[1:] for part in annotated],
+                targets,
+                patch_size,
+                validation_fraction,
+                seed,
+            )
         is_training = np.isin(np.arange(len(targets)), split.training)
         seen = (
             cut_patch(part.image.pixels, centre, patch_size)

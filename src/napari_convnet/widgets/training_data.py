@@ -1,4 +1,4 @@
-"""What a training uses: the annotations of the open images, copied on the GUI thread."""
+"""What a training uses: the annotations of all images, those that are open copied on the GUI thread."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from napari.utils.notifications import show_warning
 
 from napari_convnet.errors import UserError
+from napari_convnet.project import ImageRecord
+from napari_convnet.widgets.closed_images import FilePlane, is_there
 from napari_convnet.widgets.open_image import OpenImage
 from napari_convnet.widgets.session import Session
 from napari_convnet.widgets.source import PlaneArrays, copy_plane, find_by_id
@@ -20,26 +23,29 @@ _VERBS = {
 
 @dataclass(frozen=True, eq=False)
 class AnnotatedPlane:
-    """Copies of one annotated plane.
+    """One annotated plane.
 
     Parameters
     ----------
     arrays
-        Pixels, and labels where cells were clicked.
+        Pixels (copied, or still in their file), and labels where cells were clicked.
     labels, centres, values
         To classify: label of each annotated cell (0 for a picked patch), its (row, column) and its class value.
     patch_sizes
         Sides of the picked patches among them.
     painted
         To segment: ``(Y, X)`` uint8 class values.
+    split
+        ``"automatic"``, ``"training"`` or ``"validation"``, as the person chose for the image.
     """
 
-    arrays: PlaneArrays
+    arrays: PlaneArrays | FilePlane
     labels: np.ndarray
     centres: np.ndarray
     values: np.ndarray
     patch_sizes: tuple[int, ...] = ()
     painted: np.ndarray | None = None
+    split: str = "automatic"
 
 
 @dataclass(frozen=True)
@@ -68,27 +74,46 @@ def missing_annotations(session: Session) -> str:
 
 
 def collect_planes(session: Session) -> tuple[AnnotatedPlane, ...]:
-    """Copy all annotated planes of the images that are open in the viewer.
+    """Collect the annotated planes of all images of the project but those of the test set.
+
+    Planes of open images are copied; of the others the worker reads the files.
 
     Raises
     ------
     UserError
-        CN-621 or CN-622 when too little is annotated, CN-626 when no annotated image is open.
+        CN-621 or CN-622 when too little is annotated, CN-626 when no annotated image can be found.
     """
     session.save_tools()
     missing = missing_annotations(session)
     if missing:
         raise UserError("CN-621" if "2 classes" in missing else "CN-622", missing)
+    splits = {image.id: image.split for image in session.project.images()}
+    opened = [image for image in _open_images(session) if splits[image.image_id] != "test"]
     collect = _painted_planes if session.task == "segment" else _clicked_planes
-    planes = tuple(collect(session, _open_images(session)))
+    planes = collect(session, opened)
+    lost: list[ImageRecord] = []
+    for image in session.project.images():
+        if image.split == "test" or image.id in {o.image_id for o in opened}:
+            continue
+        found = _closed_planes(session, image)
+        if found and not is_there(image):
+            lost.append(image)
+        else:
+            planes += found
+    names = ", ".join(f"'{image.name[:40]}'" for image in lost[:3])
     if not planes:
-        names = ", ".join(f"'{image.name[:40]}'" for image in session.project.images()[:3])
         raise UserError(
             "CN-626",
-            f"No annotated image of this project is open. Your annotations are safe. Open it ({names}), choose "
-            f"{_VERBS[session.task][1]} there, and train again.",
+            "No annotated image of this project can be found, or all are in the test set. Your annotations are "
+            f"safe. Open the image{f' ({names})' if names else ''}, choose {_VERBS[session.task][1]} there, and "
+            "train again.",
         )
-    return planes
+    if lost:
+        show_warning(
+            f"{len(lost)} annotated images are left out, as their files were not found: {names}. Their "
+            "annotations are safe. Open them, or find them in the list of images."
+        )
+    return tuple(replace(plane, split=splits[image_id]) for image_id, plane in planes)
 
 
 def _open_images(session: Session) -> list[OpenImage]:
@@ -101,8 +126,11 @@ def _open_images(session: Session) -> list[OpenImage]:
     return sorted(found, key=lambda image: not image.source.labels_id)
 
 
-def _clicked_planes(session: Session, images: Sequence[OpenImage]) -> list[AnnotatedPlane]:
-    planes: list[AnnotatedPlane] = []
+_Planes = list[tuple[int, AnnotatedPlane]]
+
+
+def _clicked_planes(session: Session, images: Sequence[OpenImage]) -> _Planes:
+    planes: _Planes = []
     seen: set[tuple[int, str]] = set()
     for image in images:
         found: dict[tuple[int, ...], list[_Annotated]] = {}
@@ -120,13 +148,38 @@ def _clicked_planes(session: Session, images: Sequence[OpenImage]) -> list[Annot
                 )
         seen |= {(image.image_id, image.labels_name), (image.image_id, "")}
         planes += [
-            _plane_of(copy_plane(session.viewer, image.source, plane), rows)
+            (image.image_id, _plane_of(copy_plane(session.viewer, image.source, plane), rows))
             for plane, rows in sorted(found.items())
         ]
     return planes
 
 
-def _plane_of(arrays: PlaneArrays, rows: Sequence[_Annotated]) -> AnnotatedPlane:
+def _closed_planes(session: Session, image: ImageRecord) -> _Planes:
+    """Return the annotated planes of an image that is not open."""
+    project, none = session.project, np.empty(0)
+    if session.task == "segment":
+        found = [FilePlane(image, plane) for plane in project.painted_planes(image.id)]
+        return [
+            (image.id, AnnotatedPlane(
+                plane, none, none.reshape(0, 2), none,
+                painted=project.read_painting(image.id, plane.plane, plane.shape),
+            )) for plane in found
+        ]  # fmt: skip
+    rows: dict[tuple[int, ...], list[_Annotated]] = {}
+    # Without their label layer, cells are cut out around the centres of their boxes.
+    for cell in project.object_annotations(image.id):
+        rows.setdefault(cell.plane, []).append(_Annotated(0, cell.centre, cell.value, 0))
+    for patch in project.patches(image.id):
+        rows.setdefault(patch.plane, []).append(
+            _Annotated(0, patch.centre, patch.value, patch.size)
+        )
+    return [
+        (image.id, _plane_of(FilePlane(image, plane), found))
+        for plane, found in sorted(rows.items())
+    ]
+
+
+def _plane_of(arrays: PlaneArrays | FilePlane, rows: Sequence[_Annotated]) -> AnnotatedPlane:
     return AnnotatedPlane(
         arrays,
         np.array([r.label for r in rows]),
@@ -136,16 +189,15 @@ def _plane_of(arrays: PlaneArrays, rows: Sequence[_Annotated]) -> AnnotatedPlane
     )
 
 
-def _painted_planes(session: Session, images: Sequence[OpenImage]) -> list[AnnotatedPlane]:
+def _painted_planes(session: Session, images: Sequence[OpenImage]) -> _Planes:
     none = np.empty(0)
-    planes = []
+    planes: _Planes = []
     for image in {image.image_id: image for image in images}.values():
         source = replace(image.source, labels_id="")
         for plane in session.project.painted_planes(image.image_id):
             arrays = copy_plane(session.viewer, source, plane)
             painted = session.project.read_painting(image.image_id, plane, arrays.shape)
             if painted.any():
-                planes.append(
-                    AnnotatedPlane(arrays, none, none.reshape(0, 2), none, painted=painted)
-                )
+                found = AnnotatedPlane(arrays, none, none.reshape(0, 2), none, painted=painted)
+                planes.append((image.image_id, found))
     return planes

@@ -13,6 +13,7 @@ from napari_convnet.progress import Progress
 from napari_convnet.settings import TrainingSettings
 from napari_convnet.widgets.background import JobResult
 from napari_convnet.widgets.failure import is_interrupted_training
+from napari_convnet.widgets.source import PlaneArrays
 from napari_convnet.widgets.training_data import AnnotatedPlane
 
 #: Patches are this much larger than the cells, to show what surrounds them.
@@ -91,25 +92,29 @@ def _training_set(request: TrainingRequest):
         SegmentationSet,
     )
 
-    channels = request.planes[0].arrays.channel_names
-    images = [plane.arrays.clean() for plane in request.planes]
+    planes = request.planes
+    channels = next(
+        (p.arrays.channel_names for p in planes if isinstance(p.arrays, PlaneArrays)), None
+    )
+    images = [plane.arrays.clean() for plane in planes]
+    is_held = np.array([plane.split == "validation" for plane in planes])
     fraction, seed = request.settings.validation_fraction, request.settings.seed
     if request.task == "segment":
-        annotated = [
-            AnnotatedPixels(i, p.painted) for i, p in zip(images, request.planes, strict=True)
-        ]
+        annotated = [AnnotatedPixels(i, p.painted) for i, p in zip(images, planes, strict=True)]
         size = request.patch_size or network_entry(request.network).input_size
         return SegmentationSet.from_annotations(
-            annotated, request.classes, patch_size=size, validation_fraction=fraction,
-            channels=channels, seed=seed,
+            [a for a, held in zip(annotated, is_held, strict=True) if not held], request.classes,
+            validation=[a for a, held in zip(annotated, is_held, strict=True) if held],
+            patch_size=size, validation_fraction=fraction, channels=channels, seed=seed,
         )  # fmt: skip
     objects = [
         AnnotatedObjects(image, _centroids(plane), plane.values.astype(int))
-        for image, plane in zip(images, request.planes, strict=True)
+        for image, plane in zip(images, planes, strict=True)
     ]
     return ClassificationSet.from_objects(
-        objects, request.classes, patch_size=request.patch_size or choose_patch_size(request.planes),
+        objects, request.classes, patch_size=request.patch_size or choose_patch_size(planes),
         validation_fraction=fraction, channels=channels, seed=seed,
+        is_validation=is_held if is_held.any() else None,
     )  # fmt: skip
 
 
@@ -126,10 +131,17 @@ def _centroids(plane: AnnotatedPlane) -> np.ndarray:
 
 def choose_patch_size(planes: tuple[AnnotatedPlane, ...]) -> int:
     """Return a side in pixels that shows a typical cell: that of the patches, if any were picked."""
+    from napari_convnet.networks import network_entry
+
     picked = [size for plane in planes for size in plane.patch_sizes]
     if picked:
         return int(np.median(picked))
-    areas = [np.unique(p.arrays.labels, return_counts=True)[1][1:] for p in planes]
+    areas = [
+        np.unique(p.arrays.labels, return_counts=True)[1][1:]
+        for p in planes if p.arrays.labels is not None
+    ]  # fmt: skip
+    if not areas:  # cells whose label layer is not open
+        return network_entry("convnet").input_size
     diameter = 2 * np.sqrt(np.median(np.concatenate(areas)) / np.pi)
     return int(np.clip(round(diameter * _SURROUNDINGS / 8) * 8, *_PATCH_SIZES))
 

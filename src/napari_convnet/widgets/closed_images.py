@@ -1,0 +1,100 @@
+"""Annotated images that are not open: read from their files by the worker, when training needs them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_convnet.errors import UserError
+from napari_convnet.images import CleanImage
+from napari_convnet.project import ImageRecord, content_hash
+from napari_convnet.widgets.source import PlaneArrays
+
+#: Readers and layers of `npe2.read`: (data, arguments, layer type).
+_LayerData = tuple
+
+
+@dataclass(frozen=True, eq=False)
+class FilePlane:
+    """A plane of an image file, with what training asks of a `PlaneArrays`.
+
+    Parameters
+    ----------
+    image
+        What the project knows of the image; its ``source`` is the file.
+    plane
+        Indices along the axes before Y and X.
+    """
+
+    image: ImageRecord
+    plane: tuple[int, ...]
+    labels: None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        start = len(self.plane)
+        return self.image.shape[start : start + 2]
+
+    def clean(self) -> CleanImage:
+        """Read the pixels and bring them into the core's form; for a worker's thread.
+
+        Raises
+        ------
+        UserError
+            CN-627 when the file cannot be read or shows another image than the annotated one.
+        """
+        layers = _read_images(self.image)
+        is_rgb = self.image.axes.endswith("C")
+        axes = "YXC" if is_rgb else "YX"
+        channels = tuple(
+            (np.asarray(array[self.plane] if self.plane else array), axes, name)
+            for array, name in layers
+        )
+        return PlaneArrays(channels, None, self.plane).clean()
+
+
+def is_there(image: ImageRecord) -> bool:
+    """Return whether an image's file can be looked for: it exists, or it has an address."""
+    return "://" in image.source or os.path.exists(image.source)
+
+
+def _read_images(image: ImageRecord) -> list[tuple]:
+    """Return (array, name) of the file's image layers that are channels of the annotated image."""
+    import npe2
+
+    try:
+        found = npe2.read([image.source], stack=False)
+    except Exception as error:
+        raise _changed(image, f"could not be read ({error})") from error
+    images = [
+        (
+            data[0] if _is_multiscale(data, arguments) else data,
+            str(arguments.get("name", image.name)),
+        )
+        for data, arguments, kind in (_complete(layer) for layer in found)
+        if kind == "image"
+    ]
+    alike = [(array, name) for array, name in images if tuple(array.shape) == image.shape]
+    if not any(content_hash(array) == image.content_hash for array, _ in alike):
+        raise _changed(image, "holds other pixels than when it was annotated")
+    return alike
+
+
+def _complete(layer: _LayerData) -> tuple:
+    data, arguments, kind = (*layer, {}, "image")[:3] if len(layer) < 3 else layer
+    return data, arguments or {}, kind
+
+
+def _is_multiscale(data: object, arguments: dict) -> bool:
+    return bool(arguments.get("multiscale", isinstance(data, list | tuple)))
+
+
+def _changed(image: ImageRecord, what: str) -> UserError:
+    return UserError(
+        "CN-627",
+        f"The file of the annotated image '{image.name[:60]}', '{image.source[-90:]}', {what}. Your annotations "
+        "are safe. Open the right file in napari, or set the image's split to test so that it is left out.",
+    )
