@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,14 +27,16 @@ class UnclosedProject:
     is_painted: bool
 
 
-def unclosed_projects(paths: Iterable[Path]) -> tuple[UnclosedProject, ...]:
-    """Return those of the project files that were not closed and hold annotations.
+def unclosed_projects(paths: Iterable[Path]) -> Iterator[UnclosedProject]:
+    """Yield those of the project files that were not closed and hold annotations.
 
     Nothing is written. A file that cannot be read, that another program may have open, or that is
     no project is left out.
     """
-    found = (_look_at(path) for path in paths)
-    return tuple(project for project in found if project is not None)
+    for path in paths:
+        project = _look_at(path)
+        if project is not None:
+            yield project
 
 
 def _look_at(path: Path) -> UnclosedProject | None:

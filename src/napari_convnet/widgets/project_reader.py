@@ -75,21 +75,18 @@ def _open_images(session: Session) -> None:
     found = [image for image in waiting if image not in missing]
     chosen = _first_that_fit(found)
     failed = [image for image in chosen if not _open_image(viewer, image.source)]
-    lines = []
     if missing or failed:
         first = (missing + failed)[0]
         count = len(missing) + len(failed)
         others = f" and {count - 1} more" if count > 1 else ""
-        lines.append(
+        show_warning(
             f"'{first.name[:60]}'{others} could not be opened (was '{first.source[-90:]}'). Annotations are safe: "
             "open the image from where it is now, and they come back with it."
         )
     if len(found) > len(chosen):
-        lines.append(
+        show_info(
             f"{len(found) - len(chosen)} more images belong to this project. Open them when you need them."
         )
-    for line in lines:
-        show_warning(line)
 
 
 def _may_be_there(source: str) -> bool:

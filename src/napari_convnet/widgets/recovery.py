@@ -30,7 +30,7 @@ def find_unclosed() -> UnclosedProject | None:
         return None
     nameless = sorted((file for file in files if _NAMELESS.fullmatch(file.name)), reverse=True)
     asked = [file for file in nameless[:_LOOKED_AT] if file not in _DECLINED]
-    return next(iter(unclosed_projects(asked)), None)
+    return next(unclosed_projects(asked), None)
 
 
 def offer_text(project: UnclosedProject) -> str:
