@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tokenize
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,12 @@ from napari_convnet.progress import Progress
 
 _ENDING = "_seg"
 _MOST_BYTES = 8 * 2**30
+
+#: What numpy raises for a damaged header, which it takes apart as a Python literal.
+_READING_ERRORS = (
+    OSError, ValueError, EOFError, MemoryError, SyntaxError, tokenize.TokenError, TypeError, KeyError,
+    AttributeError, RecursionError,
+)  # fmt: skip
 
 
 def read_cellpose_masks(path: Path) -> np.ndarray:
@@ -43,7 +50,7 @@ def read_cellpose_masks(path: Path) -> np.ndarray:
             "could run a stranger's code. In cellpose, save the masks as TIFF (save_tif=True), import those.",
             str(path),
         ) from error
-    except (OSError, ValueError, EOFError, MemoryError) as error:
+    except _READING_ERRORS as error:
         if isinstance(error, UserError):
             raise
         raise file_error(path, "it is no .npy file that can be read", str(error)) from error
