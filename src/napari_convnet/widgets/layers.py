@@ -28,6 +28,9 @@ Kind = Literal[
     "predicted-classes",
     "predicted-mask",
     "predicted-objects",
+    "first-labels",
+    "first-labels-preview",
+    "next-to-label",
 ]
 
 _TRANSPARENT = (0.0, 0.0, 0.0, 0.0)

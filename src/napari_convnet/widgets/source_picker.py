@@ -193,14 +193,19 @@ def _cells_of(viewer: ViewerModel, image: Image) -> str:
     """Return the id of the label layer that came with an image: above it and of its shape; or ""."""
     shape = image_data(image).array.shape[: image.ndim]
     for layer in list(viewer.layers)[viewer.layers.index(image) + 1 :]:
-        is_cells = isinstance(layer, Labels) and not mark_of(layer)
+        kind = mark_of(layer).get("kind", "first-labels")
+        is_cells = isinstance(layer, Labels) and kind == "first-labels"
         if is_cells and image_data(layer).array.shape == shape:
             return layer_id(layer)
     return ""
 
 
 def _may_hold_cells(layer: Layer) -> bool:
-    return isinstance(layer, Labels) and mark_of(layer).get("kind") in (None, "predicted-objects")
+    return isinstance(layer, Labels) and mark_of(layer).get("kind") in (
+        None,
+        "predicted-objects",
+        "first-labels",
+    )
 
 
 def _same_shape(layer: Image, other: Image) -> bool:
