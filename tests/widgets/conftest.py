@@ -47,10 +47,17 @@ def messages():
 
 
 @pytest.fixture
-def desk(viewer, qtbot, messages, tmp_path):
+def desk(viewer, qtbot, messages, tmp_path, monkeypatch):
     """A viewer with the person's hands, eyes and docks; projects go to a folder of the test."""
     from napari.settings import get_plugin_settings
 
+    from napari_convnet.widgets.axes import AxesDialog
+
+    def refuse(_dialog) -> None:
+        raise AssertionError("asked for axes, which this test does not answer")
+
+    monkeypatch.setattr(AxesDialog, "exec", refuse)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "user data"))
     folders = get_plugin_settings("napari-convnet").folders
     folders.projects = str(tmp_path / "projects")
     desk = Desk(viewer, qtbot, messages)

@@ -16,8 +16,9 @@ def tool(desk):
     numbers = np.arange(1, 41).reshape(5, 8)
     plane = np.kron(numbers, np.ones((20, 20), np.int32)) * np.tile(square, (5, 8))
     cells = np.stack([plane, np.where(plane, plane + 40, 0)])
-    desk.viewer.add_image((cells > 0).astype(np.uint8), name="grid", scale=(1, 0.5, 0.5))
-    desk.viewer.add_labels(cells, name="cells", scale=(1, 0.5, 0.5))
+    placement = {"scale": (1, 0.5, 0.5), "axis_labels": ("z", "y", "x")}
+    desk.viewer.add_image((cells > 0).astype(np.uint8), name="grid", **placement)
+    desk.viewer.add_labels(cells, name="cells", **placement)
     desk.viewer.dims.set_current_step(0, 0)
     return desk.use_tool(desk.open_dock("Annotate"), "click_cells")
 

@@ -84,14 +84,14 @@ def test_strokes_on_a_closed_plane_of_a_stack_are_learned(desk, tmp_path):
         stack = stack[::-1]
     dock = desk.open_dock("Annotate")
     press(dock.task_buttons["segment"])
-    open_file(desk, tmp_path / "a.tif")
+    open_file(desk, tmp_path / "a.tif").axis_labels = ("z", "y", "x")
     desk.viewer.dims.set_current_step(0, 2)
     tool = desk.use_tool(dock, "paint_strokes")
     for value, row in ((1, 20), (2, 40)):
         desk.choose_class(value)
         desk.stroke(tool.layer, [(2, row, 10), (2, row, 40)])
     painted = tool.layer.data[2].copy()
-    open_file(desk, tmp_path / "b.tif")
+    open_file(desk, tmp_path / "b.tif").axis_labels = ("z", "y", "x")
     (plane,) = collect_planes(desk.session)
     assert np.array_equal(plane.painted, painted)
     assert np.array_equal(plane.arrays.clean().pixels[0], tifffile.imread(tmp_path / "a.tif")[2])

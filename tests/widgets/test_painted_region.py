@@ -132,7 +132,9 @@ def test_a_window_is_what_a_block_and_a_region_share():
 
 
 def test_a_plane_of_a_stack_is_painted_alone(desk):
-    desk.viewer.add_image(np.zeros((5, 40, 50), np.uint8), name="stack", contrast_limits=(0, 1))
+    desk.viewer.add_image(
+        np.zeros((5, 40, 50), np.uint8), contrast_limits=(0, 1), axis_labels=("z", "y", "x")
+    )
     dock = desk.open_dock("Annotate")
     press(dock.task_buttons["segment"])
     tool = desk.use_tool(dock, "paint_strokes")

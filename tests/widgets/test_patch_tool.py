@@ -17,7 +17,12 @@ def dock(desk):
     rows, columns = np.ogrid[:120, :160]
     image[0][(rows - 60) ** 2 + (columns - 80) ** 2 < 80] = 200
     desk.viewer.add_image(
-        image, name="stack", scale=(1, 0.25, 0.25), units=("um",) * 3, contrast_limits=(0, 255)
+        image,
+        name="stack",
+        axis_labels=("t", "y", "x"),
+        scale=(1, 0.25, 0.25),
+        units=("um",) * 3,
+        contrast_limits=(0, 255),
     )
     desk.viewer.dims.set_current_step(0, 0)
     return desk.open_dock("Annotate")

@@ -9,17 +9,19 @@ from napari.viewer import Viewer
 from qtpy.QtWidgets import QButtonGroup
 
 from napari_convnet.widgets.annotation_tools import AnnotationTool
+from napari_convnet.widgets.axes import settle_axes
 from napari_convnet.widgets.cell_tool import CellTool
 from napari_convnet.widgets.class_table import ClassTable
 from napari_convnet.widgets.controls import push_button, row, scrolling_column, text_line
 from napari_convnet.widgets.dock import Dock
 from napari_convnet.widgets.image_opening import ImageOpener
+from napari_convnet.widgets.layers import layer_id
 from napari_convnet.widgets.messages import guarded
 from napari_convnet.widgets.paint_tool import PaintTool
 from napari_convnet.widgets.patch_form import PatchForm
 from napari_convnet.widgets.patch_tool import PatchTool
 from napari_convnet.widgets.project_bar import ProjectBar
-from napari_convnet.widgets.source import Source
+from napari_convnet.widgets.source import Source, source_layers
 from napari_convnet.widgets.source_picker import SourcePicker
 
 _TASKS = {"classify": "Classify cells", "segment": "Segment"}
@@ -201,9 +203,24 @@ class AnnotateDock(Dock):
                 "There is no label layer of cells. Choose one under Cells, or use Pick patches."
             )
             return
+        if not self._settle_axes(source):
+            return
+        source = self._source_for(name)
         self._opener.check(source)
         self.session.ensure_project()
         self._opener.open(source, partial(self._opened, name, source))
+
+    def _settle_axes(self, source: Source) -> bool:
+        """Make sure that the axes of the chosen images are known; False when the person did not say."""
+        viewer, ids = self.session.viewer, []
+        for image in source_layers(viewer, source)[0] if source.image_ids else []:
+            found = settle_axes(viewer, image, self)
+            if found is None:
+                return False
+            ids += [layer_id(layer) for layer in found]
+        if tuple(ids) != source.image_ids:  # channels have become layers
+            self.picker.set_value(Source(tuple(ids), self.session.source.labels_id))
+        return True
 
     def _opened(self, name: str, source: Source, is_open: bool) -> None:
         # The person may have gone on to other layers or another task in the meantime.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,10 +78,22 @@ def _read_images(image: ImageRecord) -> list[tuple]:
         for data, arguments, kind in (_complete(layer) for layer in found)
         if kind == "image"
     ]
-    alike = [(array, name) for array, name in images if tuple(array.shape) == image.shape]
-    if not any(content_hash(array) == image.content_hash for array, _ in alike):
-        raise _changed(image, "holds other pixels than when it was annotated")
-    return alike
+    for alike in (images, *_channels_of(images, len(image.shape))):
+        fitting = [(array, name) for array, name in alike if tuple(array.shape) == image.shape]
+        if any(content_hash(array) == image.content_hash for array, _ in fitting):
+            return fitting
+    raise _changed(image, "holds other pixels than when it was annotated")
+
+
+def _channels_of(images: list[tuple], n_axes: int) -> Iterator[list[tuple]]:
+    """Yield, for each axis that a stack may have its channels on, the channels as arrays of ``n_axes``."""
+    for array, name in images:
+        for axis in range(array.ndim if array.ndim == n_axes + 1 else 0):
+            before = (slice(None),) * axis
+            yield [
+                (array[(*before, number)], f"{name} channel {number + 1}")
+                for number in range(array.shape[axis])
+            ]
 
 
 def _complete(layer: _LayerData) -> tuple:

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QWidget
 from napari_convnet.errors import UserError
 from napari_convnet.progress import Progress
 from napari_convnet.project import Project, content_hash
+from napari_convnet.widgets.axes import file_of
 from napari_convnet.widgets.background import JobResult
 from napari_convnet.widgets.job_slot import JobSlot
 from napari_convnet.widgets.layers import image_data
@@ -92,7 +93,7 @@ class ImageOpener:
         project, layer = self._session.ensure_project(), images[0]
         known = project.find_images(content_hash=digest)
         image_id = known[0].id if known else project.add_image(
-            name=layer.name, source=str(layer.source.path or ""), shape=image_data(layer).array.shape,
+            name=layer.name, source=file_of(layer), shape=image_data(layer).array.shape,
             dtype=str(image_data(layer).array.dtype), axes=_axis_letters(layer),
             pixel_size=tuple(float(s) for s in layer.scale), units=tuple(str(u) for u in layer.units),
             content_hash=digest,
