@@ -1,5 +1,9 @@
 """What the tests of the project file share."""
 
+import shutil
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -53,3 +57,19 @@ def content(project):
         "epochs": {repr(epoch) for epoch in project.epochs(1)},
     }
     return rows, project.read_painting(1, (), (600, 600))
+
+
+def strace_works():
+    if not shutil.which("strace"):
+        return False
+    return subprocess.run(["strace", "-qq", "true"], capture_output=True).returncode == 0
+
+
+def run_with_fault(script, path, folder, call, fault, k):
+    """Run a script whose k-th call of one kind on the project fails; False if there is none."""
+    watched = [part for end in ("", "-journal", "-wal", "-shm") for part in ("-P", f"{path}{end}")]
+    log = path.parent.parent / "trace"
+    trace = ["strace", "-f", "-o", str(log), *watched]
+    command = [*trace, "-e", f"inject={call}:{fault}:when={k}", sys.executable, "-c", script]
+    subprocess.run([*command, str(path), str(folder)], capture_output=True)
+    return any(word in log.read_text() for word in ("(INJECTED)", "killed by SIGKILL"))

@@ -1,13 +1,15 @@
 """Deleting, merging and moving a class, and taking that back exactly."""
 
+import shutil
 import sqlite3
 from contextlib import closing
 
 import numpy as np
 import pytest
-from project_helpers import code_of, reopened
+from project_helpers import code_of, fill, make_project, reopened, run_with_fault, strace_works
 
 from napari_convnet.classes import ClassInfo, make_classes
+from napari_convnet.project import Project
 
 EDITS = {
     "delete": lambda p, task: p.delete_class(task, 2),
@@ -35,8 +37,12 @@ def annotated(project, image_id):
 
 def annotation_rows(project):
     """Every annotation and class row as the file holds it, hashes and times included."""
+    return rows_of(project.path)
+
+
+def rows_of(path):
     tables = ("class", "object_class", "patch", "painted_tile")
-    with closing(sqlite3.connect(f"file:{project.path}?mode=ro", uri=True)) as connection:
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
         return {t: set(connection.execute(f"SELECT * FROM {t}").fetchall()) for t in tables}
 
 
@@ -154,3 +160,47 @@ def test_what_cannot_be_undone_says_so_and_changes_nothing(annotated):
     assert code_of(annotated.move_class, "classify", 1, 9) == "CN-333"
     assert code_of(annotated.delete_class, "segment", 0) == "CN-333"
     assert annotation_rows(annotated) == after
+
+
+DELETE = """
+import sys
+from napari_convnet.project import Project
+with Project.open(sys.argv[1], backup_folder=sys.argv[2]) as project:
+    project.delete_class("segment", 1, give_to=2)
+"""
+
+
+@pytest.mark.skipif(not strace_works(), reason="strace is not here or not allowed")
+@pytest.mark.parametrize(
+    ("call", "fault", "step"),
+    [
+        ("pwrite64", "signal=KILL", 9),
+        ("pwrite64", "error=ENOSPC", 9),
+        ("fdatasync", "error=EIO", 2),
+    ],
+)
+def test_a_fault_leaves_an_edit_done_or_not(tmp_path, folder, call, fault, step):
+    source = tmp_path / "source.convnet"
+    with make_project(source, folder) as project:
+        fill(project)
+    old = rows_of(source)
+    shutil.copy(source, tmp_path / "kept.convnet")
+    with Project.open(source, backup_folder=folder) as project:
+        edit = project.delete_class("segment", 1, give_to=2)
+        new = {name: {row[:4] for row in rows} for name, rows in annotation_rows(project).items()}
+        assert edit.count > 0
+    states, k, is_hit = set(), 1, True
+    while is_hit:
+        path = tmp_path / str(k) / "a.convnet"
+        path.parent.mkdir()
+        shutil.copy(tmp_path / "kept.convnet", path)
+        is_hit = run_with_fault(DELETE, path, folder, call, fault, k)
+        Project.open(path, backup_folder=folder).close()
+        found = rows_of(path)
+        is_new = found != old
+        if is_new:
+            assert {name: {row[:4] for row in rows} for name, rows in found.items()} == new
+            assert len(found["class"]) == 3
+        states.add(is_new)
+        k += step
+    assert states == {True, False}

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from project_helpers import code_of, content, fill, make_project
+from project_helpers import code_of, content, fill, make_project, run_with_fault, strace_works
 
 from napari_convnet.project import Project, backups_of
 
@@ -132,22 +132,6 @@ Project.open(sys.argv[1], backup_folder=sys.argv[2]).close()
 """
 
 
-def open_with_fault(path, folder, call, fault, k):
-    """Open in a child whose k-th call of one kind on the project fails; False if there is none."""
-    watched = [part for end in ("", "-journal", "-wal", "-shm") for part in ("-P", f"{path}{end}")]
-    log = path.parent.parent / "trace"
-    trace = ["strace", "-f", "-o", str(log), *watched]
-    command = [*trace, "-e", f"inject={call}:{fault}:when={k}", sys.executable, "-c", OPEN]
-    subprocess.run([*command, str(path), str(folder)], capture_output=True)
-    return any(word in log.read_text() for word in ("(INJECTED)", "killed by SIGKILL"))
-
-
-def strace_works():
-    if not shutil.which("strace"):
-        return False
-    return subprocess.run(["strace", "-qq", "true"], capture_output=True).returncode == 0
-
-
 def state_after_fault(path):
     """The format that SQLite finds, which says how many of the new tables there must be."""
     with closing(sqlite3.connect(path)) as raw:
@@ -165,7 +149,7 @@ def survive_faults(tmp_path, call, fault, step):
         place.mkdir()
         path, folder = place / "a.convnet", place / "backups"
         shutil.copy(OLD, path)
-        is_hit = open_with_fault(path, folder, call, fault, k)
+        is_hit = run_with_fault(OPEN, path, folder, call, fault, k)
         versions.append(state_after_fault(path))
         if versions[-1] == 2:
             (original,) = folder.glob("*/*.original")
