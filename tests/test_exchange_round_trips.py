@@ -276,6 +276,16 @@ def test_images_are_added_once(full, tmp_path):
         assert all(known[image.name] == image.content_hash for image in project.images())
 
 
+def test_unknown_axes_of_a_stack_are_not_guessed(full, tmp_path):
+    for axes, expected, words in (("", "?YX", "unknown meaning"), ("ZYX", "ZYX", "added.")):
+        path = tmp_path / f"{len(axes)}.convnet"
+        with Project.create(path, backup_folder=tmp_path / "b") as project:
+            options = ImportOptions(axes=axes)
+            result = import_(project, "images", tmp_path / "stack.tif", options=options)
+            assert project.images()[0].axes == expected
+            assert words in result.summary
+
+
 def test_import_is_done_again_after_undo(full, empty, tmp_path):
     out = tmp_path / "all.json"
     export(full, "coco", out, labels_of(tmp_path))

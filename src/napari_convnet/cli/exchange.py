@@ -14,7 +14,10 @@ FormatName = Annotated[str, typer.Argument(metavar="FORMAT", show_default=False,
 Size = Annotated[
     int, typer.Option(min=1, max=4096, help="Side of a patch in pixels, where the data say none.")
 ]
-Task = Annotated[str, typer.Option(help="Whose class table: classify or segment.")]
+Task = Annotated[
+    str,
+    typer.Option(help="Whose class table (classify, segment), or locate: points are positions."),
+]
 
 _IMPORTS = (
     "FORMAT is images, patches, painted, instances, points, shapes, coco, cellpose or classes."
@@ -43,6 +46,9 @@ def import_annotations(
         str, typer.Option(help="Name of the image that a table of points or shapes belongs to.")
     ] = "",
     task: Task = "classify",
+    axes: Annotated[
+        str, typer.Option(help="Axes of stacks that are added by `images`, such as ZYX or CYX.")
+    ] = "",
 ) -> None:
     """Read annotations into a project, all of them or none.
 
@@ -53,7 +59,7 @@ def import_annotations(
     from napari_convnet.exchange import ImportOptions, import_files
     from napari_convnet.project import Project
 
-    options = ImportOptions(class_name, size, add_classes, image, task)
+    options = ImportOptions(class_name, size, add_classes, image, task, axes)
     is_new = format_name == "images" and not project.exists()
     with (Project.create if is_new else Project.open)(project) as opened:
         _refuse_read_only(opened)

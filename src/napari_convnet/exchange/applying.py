@@ -43,6 +43,7 @@ class ImportResult:
         self.position_ids: list[int] = []
         self._classes: dict[str, tuple[ClassInfo, ...]] = {}
         self._splits: dict[int, str] = {}
+        self._n_before: dict[str, int] = {}
         self._objects: list[NewObject] = []
         self._paintings: list[NewPainting] = []
 
@@ -58,7 +59,12 @@ class ImportResult:
         ):
             if many:
                 parts.append(f"{len(many):,} {word if len(many) == 1 else words}")
-        parts += [f"the classes of '{task}'" for task in plan.classes]
+        for task, classes in plan.classes.items():
+            added = len(classes) - self._n_before.get(task, 0)
+            is_addition = added > 0 and (
+                plan.objects or plan.patches or plan.positions or plan.paintings
+            )
+            parts.append(f"{added} new classes" if is_addition else f"{len(classes)} classes")
         lines = [f"{plan.source}: {', '.join(parts) if parts else 'nothing'} imported."]
         lines += [f"Left out: {text}." for text in plan.skipped]
         return " ".join(lines + plan.notes)
@@ -94,6 +100,7 @@ class ImportResult:
             self.folders.append(new.folder)
         for task, classes in plan.classes.items():
             self._classes[task] = project.classes(task)
+            self._n_before[task] = len(self._classes[task])
             project.set_classes(task, classes)
         self._objects = _present(project, plan.objects)
         _set_objects(project, plan.objects)

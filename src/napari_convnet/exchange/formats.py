@@ -182,7 +182,7 @@ def import_files(
     """
     form = _known(format_name, "import")
     if format_name == "images":
-        return (yield from plan_images(project, paths)).apply(project)
+        return (yield from plan_images(project, paths, options or ImportOptions())).apply(project)
     target = Target(project, options or ImportOptions())
     plan = ImportPlan(form.title)
     for path in paths:

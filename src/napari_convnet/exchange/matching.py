@@ -30,7 +30,9 @@ class ImportOptions:
     image
         Name or source of the image that a table of one image belongs to; else found by file name.
     task
-        Whose class table is meant, ``"classify"`` or ``"segment"``.
+        Whose class table is meant, ``"classify"`` or ``"segment"``; ``"locate"`` reads points as positions.
+    axes
+        One letter for each axis of the images that are added, such as ``"ZYX"`` or ``"CYX"``.
     """
 
     class_name: str = ""
@@ -38,6 +40,7 @@ class ImportOptions:
     add_classes: bool = False
     image: str = ""
     task: str = "classify"
+    axes: str = ""
 
 
 def leading_axes(image: ImageRecord) -> tuple[int, ...]:
