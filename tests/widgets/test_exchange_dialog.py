@@ -150,7 +150,9 @@ def test_nothing_happens_when_the_person_cancels(desk, bar, monkeypatch):
 def test_class_table_of_the_task(desk, annotate, bar, monkeypatch, tmp_path):
     desk.use_tool(annotate, "paint_strokes")
     table = tmp_path / "classes.csv"
-    table.write_text('value,name,colour\n1,"back, ground",#111111\n2,Kern,#22aa22\n3,Rand,#aa2222\n')
+    table.write_text(
+        'value,name,colour\n1,"back, ground",#111111\n2,Kern,#22aa22\n3,Rand,#aa2222\n'
+    )
     choose(monkeypatch, table)
     trigger(bar.import_menu, "Class table")
     desk.wait_until_idle()
@@ -161,13 +163,14 @@ def test_class_table_of_the_task(desk, annotate, bar, monkeypatch, tmp_path):
 
 def test_export_is_stopped_without_a_trace(desk, annotate, bar, monkeypatch, tmp_path):
     desk.annotate_smear(annotate, n=60)
-    choose(monkeypatch, tmp_path / "out")
+    (tmp_path / "files").mkdir()
+    choose(monkeypatch, tmp_path / "files" / "out")
     trigger(bar.export_menu, "Patches, a folder per class")
     bar._slot.changed.connect(lambda: bar._slot.state == "running" and bar._slot.request_stop())
     answer(bar)
     desk.wait_until_idle()
     assert "Stopped" in bar.status.text()
-    assert not [path for path in tmp_path.iterdir() if path.name != "projects"]
+    assert not list((tmp_path / "files").iterdir())
 
 
 def test_every_control_says_what_it_does(desk, bar):
@@ -177,3 +180,37 @@ def test_every_control_says_what_it_does(desk, bar):
     for menu in (bar.import_menu, bar.export_menu):
         assert all(action.toolTip() for action in menu.actions())
     assert json.dumps([a.text() for a in bar.import_menu.actions()]).count("\\u2026") == 9
+
+
+def test_napari_reads_what_is_written_and_what_it_writes_is_read(
+    desk, annotate, bar, monkeypatch, tmp_path
+):
+    tool = desk.use_tool(annotate, "pick_patches")
+    for place in ((50.25, 60.5), (100.0, 200.75), (300.5, 310.0)):
+        tool.pick_at(place)
+    size = annotations(desk.session)[1][0].size
+    centres = [patch.centre for patch in annotations(desk.session)[1]]
+    for kind, title in (("points", "napari points"), ("shapes", "napari shapes")):
+        choose(monkeypatch, tmp_path / kind)
+        trigger(bar.export_menu, title)
+        if kind == "points":
+            answer(bar)
+        desk.wait_until_idle()
+        (file,) = (tmp_path / kind).iterdir()
+        (layer,) = desk.viewer.open(file, plugin="napari")
+        assert type(layer).__name__.lower() == kind
+        data = layer.data if kind == "points" else np.array([box.mean(0) for box in layer.data])
+        np.testing.assert_allclose(data, centres)
+        layer.save(str(tmp_path / f"again_{kind}.csv"), plugin="napari")
+        for patch in annotations(desk.session)[1]:
+            desk.session.project.remove_patch(patch.id)
+        choose(monkeypatch, tmp_path / f"again_{kind}.csv")
+        trigger(bar.import_menu, title)
+        bar._dialog._class.setCurrentIndex(1)
+        if kind == "points":
+            bar._dialog._size.setValue(size)
+        answer(bar)
+        desk.wait_until_idle()
+        patches = annotations(desk.session)[1]
+        np.testing.assert_allclose([patch.centre for patch in patches], centres)
+        assert {patch.size for patch in patches} == {size}
