@@ -159,6 +159,18 @@ class Images:
             else:
                 put(connection, "image_split", (int(image_id), split))
 
+    def annotated_images(self) -> dict[int, tuple[int, bool]]:
+        """Return by image how many objects, patches and positions have a class, and if it is painted."""
+        counts: dict[int, int] = {}
+        with self._store.reading() as connection:
+            for table in ("object_class", "patch", "position"):
+                query = f"SELECT image_id, count(*) FROM {table} GROUP BY image_id"
+                for image_id, count in connection.execute(query):
+                    counts[image_id] = counts.get(image_id, 0) + count
+            painted = connection.execute("SELECT DISTINCT image_id FROM painted_tile").fetchall()
+        is_painted = {image_id for (image_id,) in painted}
+        return {key: (counts.get(key, 0), key in is_painted) for key in counts.keys() | is_painted}
+
     def find_images(self, content_hash: str = "", source: str = "") -> tuple[ImageRecord, ...]:
         """Return the images with this content hash or this source; empty matches nothing."""
         return tuple(
