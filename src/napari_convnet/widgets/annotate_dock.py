@@ -14,9 +14,12 @@ from napari_convnet.widgets.cell_tool import CellTool
 from napari_convnet.widgets.class_table import ClassTable
 from napari_convnet.widgets.controls import push_button, row, scrolling_column, text_line
 from napari_convnet.widgets.dock import Dock
+from napari_convnet.widgets.first_labels_panel import FirstLabelsPanel
+from napari_convnet.widgets.image_list import ImageList
 from napari_convnet.widgets.image_opening import ImageOpener
 from napari_convnet.widgets.layers import layer_id
 from napari_convnet.widgets.messages import guarded
+from napari_convnet.widgets.next_to_label import NextToLabel
 from napari_convnet.widgets.paint_tool import PaintTool
 from napari_convnet.widgets.patch_form import PatchForm
 from napari_convnet.widgets.patch_tool import PatchTool
@@ -70,6 +73,8 @@ class AnnotateDock(Dock):
             for task, text in _TASKS.items()
         }
         self.picker = SourcePicker(self.session.viewer)
+        self.image_list = ImageList(self, self.session)
+        self.first_labels = FirstLabelsPanel(self, self.session)
         self.class_table = ClassTable(self.session)
         self.tool_buttons = {
             name: push_button(tool.title, tip, checkable=True)
@@ -84,10 +89,13 @@ class AnnotateDock(Dock):
                 group.addButton(button)
         self.patch_form = PatchForm(self.session)
         self.status = text_line("What to do next")
+        self.next_to_label = NextToLabel(self, self.session, self.status.setText)
         column = scrolling_column(self)
         column.addWidget(self.project_bar)
+        column.addWidget(self.image_list)
         column.addLayout(row(*self.task_buttons.values()))
         column.addWidget(self.picker)
+        column.addWidget(self.first_labels)
         column.addWidget(self.class_table)
         column.addLayout(row(*self.tool_buttons.values()))
         column.addWidget(self.patch_form)
@@ -112,11 +120,14 @@ class AnnotateDock(Dock):
             click_cells=self.click_cells, pick_patches=self.pick_patches, paint_strokes=self.paint_strokes,
             undo=session.undo, redo=session.redo, next_class=self.next_class, add_class=self.class_table.add,
             new_project=self.project_bar.new, open_project=self.project_bar.open,
+            next_to_label=self.next_to_label.jump, find_cells=self.first_labels.unfold,
+            next_image=self.image_list.next_image, previous_image=self.image_list.previous_image,
         )  # fmt: skip
 
     def release(self) -> None:
         """Let go of the viewer, which outlives the dock."""
-        self.picker.release()
+        for part in (self.picker, self.image_list, self.first_labels, self.next_to_label):
+            part.release()
         self.session.viewer.layers.selection.events.active.disconnect(self._show_tool)
 
     def _show_task(self) -> None:
@@ -125,6 +136,7 @@ class AnnotateDock(Dock):
             self.tool_buttons[name].setVisible(task == self.session.task)
         self.patch_form.setVisible(self.session.task == "classify")
         self.picker.show_cells(self.session.task == "classify")
+        self.first_labels.setVisible(self.session.task == "classify")
         tool = self.active_tool
         if tool is not None and self.session.task != _TOOLS[_name_of(tool)][1]:
             self.session.set_tool(None)
@@ -170,13 +182,13 @@ class AnnotateDock(Dock):
 
     # What happens -----------------------------------------------------------------------------
 
-    def _choose_task(self, task: str, _checked: bool) -> None:
+    def _choose_task(self, task: str, _checked: bool = False) -> None:
         self.session.set_task(task)
 
     def _choose_source(self) -> None:
         self.session.set_source(self.picker.value())
 
-    def _use_tool_clicked(self, name: str, _checked: bool) -> None:
+    def _use_tool_clicked(self, name: str, _checked: bool = False) -> None:
         self.use_tool(name)
 
     def _set_patch_form(self) -> None:
