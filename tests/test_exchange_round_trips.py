@@ -233,9 +233,8 @@ def test_class_table_renames_and_recolours_what_is_annotated(full, tmp_path):
 def test_table_of_cells(full, tmp_path):
     out = tmp_path / "cells.csv"
     image = full.images()[0]
-    predicted = PredictedObjects(
-        image.id, "flat cells", ("x", "y"), {5: (0.25, 0.75), 2: (0.5, 0.5)}
-    )
+    shares = {"probability_x": {5: 0.25, 2: 0.5}, "probability_y": {5: 0.75}}
+    predicted = PredictedObjects(image.id, "flat cells", {5: "y", 2: "x"}, shares)
     export(full, "table", out, labels_of(tmp_path), predictions=(predicted,))
     rows = read_rows(out)
     cells = {int(row["label"]): row for row in rows if row["image"] == "flat"}
@@ -252,6 +251,7 @@ def test_table_of_cells(full, tmp_path):
     assert float(first["area_physical"]) == 24 * 0.5 * 0.25
     assert (cells[5]["class"], cells[5]["annotated_by"]) == ("y", "model")
     assert float(cells[5]["probability_y"]) == 0.75
+    assert (first["predicted_class"], first["probability_y"]) == ("x", "")
     assert cells[70_000]["annotated_by"] == "model"
     solid = next(row for row in rows if row["image"] == "stack" and row["label"] == "1")
     assert (solid["plane"], float(solid["z"]), solid["area_pixels"]) == ("2", 2.0, "80")

@@ -214,3 +214,28 @@ def test_napari_reads_what_is_written_and_what_it_writes_is_read(
         patches = annotations(desk.session)[1]
         np.testing.assert_allclose([patch.centre for patch in patches], centres)
         assert {patch.size for patch in patches} == {size}
+
+
+def test_table_of_cells_has_what_the_model_said(desk, annotate, bar, monkeypatch, tmp_path):
+    import pandas as pd
+
+    desk.annotate_smear(annotate, n=2)
+    layer = desk.viewer.layers["cells"]
+    table = {"index": [3, 5], "class": ["odd", "even"], "probability": [0.75, 0.5]}
+    layer.features = pd.DataFrame(table)
+    choose(monkeypatch, tmp_path / "cells.csv")
+    trigger(bar.export_menu, "Table of cells")
+    desk.wait_until_idle()
+    with (tmp_path / "cells.csv").open(newline="", encoding="utf-8") as file:
+        rows = {int(row["label"]): row for row in csv.DictReader(file)}
+    assert len(rows) == len(np.unique(layer.data)) - 1
+    assert [rows[3][k] for k in ("class", "annotated_by", "probability")] == [
+        "odd",
+        "model",
+        "0.75",
+    ]
+    annotated = {c.label for c in annotations(desk.session)[0]}
+    assert {label for label, row in rows.items() if row["annotated_by"] == "person"} == annotated
+    assert int(rows[5]["area_pixels"]) == np.count_nonzero(layer.data == 5)
+    assert rows[5]["unit"] == "micrometer"
+    assert not desk.messages

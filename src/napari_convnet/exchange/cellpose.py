@@ -12,7 +12,7 @@ import numpy as np
 from napari_convnet.errors import UserError
 from napari_convnet.exchange.label_files import label_tiff
 from napari_convnet.exchange.matching import Target
-from napari_convnet.exchange.output import OutputFolder
+from napari_convnet.exchange.output import OutputFolder, free_folder
 from napari_convnet.exchange.pickle_reading import RefusedError, read_pickled_arrays
 from napari_convnet.exchange.pixels import check_label_image, find_label_objects
 from napari_convnet.exchange.plan import ImportPlan, LabelFiles, NewObject
@@ -111,9 +111,7 @@ def plan_cellpose(target: Target, path: Path) -> Generator[Progress, None, Impor
             plan.objects.append(NewObject(image.id, name, label, found.plane, found.centre, value))
     elif masks.dtype.kind == "i" and masks.min() < 0:
         raise file_error(path, "its masks have negative values")
-    folder, number = path.with_name(name), 2
-    while folder.exists():
-        folder, number = path.with_name(f"{name}_{number}"), number + 1
+    folder = free_folder(path.with_name(name))
     plan.label_files.append(LabelFiles(OutputFolder(folder), {f"{name}.tif": label_tiff(masks)}))
     n_objects = len(np.unique(masks[masks > 0]))
     plan.notes.append(f"{n_objects:,} masks are in '{folder.name}/{name}.tif': open it as labels.")

@@ -91,7 +91,7 @@ class _Document:
         self, image: ImageRecord, note: ObjectAnnotation, labels: np.ndarray, found: FoundObject
     ) -> None:
         box = found.box[-2:]
-        inside = np.nonzero(labels[(*found.plane, *box)] == note.label)
+        inside = np.nonzero(labels[found.plane][box] == note.label)
         y, x = (axis + part.start for axis, part in zip(inside, box, strict=True))
         height, width = int(np.ptp(y)) + 1, int(np.ptp(x)) + 1
         mask = {

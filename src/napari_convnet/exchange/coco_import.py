@@ -20,7 +20,7 @@ from napari_convnet.exchange.matching import (
     check_place,
     plane_and_shape,
 )
-from napari_convnet.exchange.output import FileNames, OutputFolder
+from napari_convnet.exchange.output import FileNames, OutputFolder, free_folder
 from napari_convnet.exchange.pixels import find_label_objects
 from napari_convnet.exchange.plan import ImportPlan, LabelFiles, NewObject, NewPatch
 from napari_convnet.exchange.run_length import LabelCanvas, polygon_places, read_runs
@@ -130,10 +130,10 @@ def _images(
             raise found.refuse(f"{what}: it has no id or no file_name", "CN-651")
         if key not in used:
             continue
-        extra = entry.get(EXTRA) if isinstance(entry.get(EXTRA), dict) else {}
+        extra = _extra(entry)
         where = f"'{shown(found.path.name)}', {what}"
-        source = extra.get("source") if isinstance(extra.get("source"), str) else ""
-        image = target.images.find(where, source, name)
+        source = extra.get("source")
+        image = target.images.find(where, source if isinstance(source, str) else "", name)
         leading, shape = plane_and_shape(image)
         plane = extra.get("plane") or []
         if not isinstance(plane, list) or not all(_is_whole(index) for index in plane):
@@ -150,6 +150,11 @@ def _images(
     return result
 
 
+def _extra(entry: dict[str, Any]) -> dict[str, Any]:
+    extra = entry.get(EXTRA)
+    return extra if isinstance(extra, dict) else {}
+
+
 def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
@@ -163,7 +168,7 @@ def _categories(content: dict[str, Any], found: _Found) -> dict[Any, tuple[str, 
     for number, entry in enumerate(content["categories"], start=1):
         if not _is_id(entry.get("id")) or not isinstance(entry.get("name"), str):
             raise found.refuse(f"category {number}: it has no id or no name", "CN-651")
-        extra = entry.get(EXTRA) if isinstance(entry.get(EXTRA), dict) else {}
+        extra = _extra(entry)
         colour = extra.get("colour")
         names[entry["id"]] = entry["name"], colour if isinstance(colour, str) else ""
     return names
@@ -185,14 +190,14 @@ def _take(annotation: dict, what: str, images: dict, names: dict, found: _Found)
         _take_box(annotation.get("bbox"), what, image, plane, value, found)
         return
     runs, places = _mask(annotation["segmentation"], what, plane_and_shape(image)[1], found)
-    extra = annotation.get(EXTRA) if isinstance(annotation.get(EXTRA), dict) else {}
+    extra = _extra(annotation)
     label = extra.get("label")
     by = extra.get("annotated_by")
     found.images[image.id] = image
     found.masks.setdefault(image.id, []).append(
         _Mask(
             where, value, runs, places, plane,
-            label if _is_whole(label) and 0 < label < 2**31 else 0,
+            label if isinstance(label, int) and 0 < label < 2**31 else 0,
             by if by in ("person", "model") else "person",
         )
     )  # fmt: skip
@@ -275,7 +280,7 @@ def _draw(found: _Found) -> Generator[Progress, None, None]:
             )
         files[f"{stem}.tif"] = label_tiff(labels)
     if files:
-        folder = _free_folder(found.path)
+        folder = free_folder(found.path.with_name(f"{found.path.stem}_labels"))
         found.plan.label_files.append(LabelFiles(OutputFolder(folder), files))
         found.plan.notes.append(f"The label images are in '{folder.name}'.")
     if lost:
@@ -290,10 +295,3 @@ def _labels_of(masks: list[_Mask]) -> dict[int, int]:
     if not all(wanted) or len(set(wanted)) < len(wanted):
         wanted = list(range(1, len(masks) + 1))
     return {id(mask): label for mask, label in zip(masks, wanted, strict=True)}
-
-
-def _free_folder(path: Path) -> Path:
-    folder, number = path.with_name(f"{path.stem}_labels"), 2
-    while folder.exists():
-        folder, number = path.with_name(f"{path.stem}_labels_{number}"), number + 1
-    return folder

@@ -35,22 +35,16 @@ class PredictedObjects:
     image_id, labels_name
         As the project knows them.
     classes
-        Names of the model's classes, in the order of the probabilities.
+        Name of the class by label.
     probabilities
-        One for each class, by label.
+        Numbers by label, by the name of their column: ``"probability"`` of the class that was given, or one
+        column for each class.
     """
 
     image_id: int
     labels_name: str
-    classes: Sequence[str]
-    probabilities: Mapping[int, Sequence[float]] = field(default_factory=dict)
-
-    def name_of(self, label: int) -> str:
-        """Return the most probable class of an object; empty if it was not predicted."""
-        values = self.probabilities.get(label)
-        if values is None:
-            return ""
-        return self.classes[max(range(len(self.classes)), key=lambda k: values[k])]
+    classes: Mapping[int, str]
+    probabilities: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
 
 
 def export_object_table(
@@ -72,7 +66,8 @@ def export_object_table(
     if not keys:
         raise nothing_to_export("annotated cells")
     names = [info.name for info in project.classes("classify")]
-    columns = list(dict.fromkeys(name for p in predictions for name in p.classes))
+    columns = list(dict.fromkeys(name for p in predictions for name in p.probabilities))
+    columns = ["predicted_class", *columns] if predictions else []
     rows: list[list[Any]] = []
     without_area = 0
     for number, key in enumerate(keys):
@@ -83,17 +78,13 @@ def export_object_table(
         prediction = predicted.get(key)
         for label in sorted({*objects, *notes}):
             class_name, by = _class_of(label, notes.get(label), prediction, names)
-            values = prediction.probabilities.get(label) if prediction else None
-            shares = (
-                dict(zip(prediction.classes, values, strict=True)) if values is not None else {}
-            )
             place, *others = _place(image, objects.get(label), notes.get(label))
             rows.append(
                 [image.name, key[1], label, class_name, by, place,
-                 *(float(shares[c]) if c in shares else "" for c in columns), *others]
+                 *_predicted(label, prediction, columns), *others]
             )  # fmt: skip
             without_area += label not in objects
-    header = [*COLUMNS, *(f"probability_{name}" for name in columns), *_POSITION]
+    header = [*COLUMNS, *columns, *_POSITION]
     write_atomically(out, table_bytes(header, rows))
     skipped = (
         [f"the area of {without_area:,} cells, whose labels were not found"] if without_area else []
@@ -105,34 +96,48 @@ def _class_of(
     label: int, note: ObjectAnnotation | None, prediction: PredictedObjects | None, names: list[str]
 ) -> tuple[str, str]:
     """Return the class of an object and who gave it."""
-    predicted = prediction.name_of(label) if prediction else ""
+    predicted = prediction.classes.get(label, "") if prediction else ""
     if note is not None and (note.annotated_by == "person" or not predicted):
         return names[note.value - 1], note.annotated_by
     return predicted, "model" if predicted else ""
+
+
+def _predicted(
+    label: int, prediction: PredictedObjects | None, columns: Sequence[str]
+) -> list[str | float]:
+    """Return what the model said of an object, in the order of the columns."""
+    if prediction is None:
+        return [""] * len(columns)
+    values = [prediction.probabilities.get(name, {}).get(label, "") for name in columns[1:]]
+    return [prediction.classes.get(label, ""), *(float(v) if v != "" else "" for v in values)][
+        : len(columns)
+    ]
 
 
 def _place(
     image: ImageRecord, found: FoundObject | None, note: ObjectAnnotation | None
 ) -> tuple[Any, ...]:
     """Return plane, z, y, x, the same in physical units, unit, area in pixels and physical, its unit."""
-    n_leading = len(leading_axes(image))
+    n_axes = len(leading_axes(image)) + 2
+    area: int | str = ""
     if found is not None:
         plane, position, area = found.plane, list(found.centroid), found.area
-    else:
-        plane, position, area = note.plane, [*map(float, note.plane), *note.centre], ""
-    sizes = list(image.pixel_size[: n_leading + 2])
-    sizes = sizes if len(sizes) == n_leading + 2 else [1.0] * (n_leading + 2)
-    units = list(image.units[: n_leading + 2])
-    unit = units[-1] if units else "pixel"
-    # A time axis is no length: z is the last axis before Y and X, and only where there is one.
-    position = ([""] if n_leading == 0 else []) + position[-3:]
-    scale = ([1.0] if n_leading == 0 else []) + sizes[-3:]
-    physical = ["" if p == "" else p * s for p, s in zip(position, scale, strict=True)]
-    n_axes = _spatial_axes(found)
-    size = "" if area == "" else area * math.prod(sizes[-n_axes:])
+    elif note is not None:
+        plane, position = note.plane, [*map(float, note.plane), *note.centre]
+    is_scaled = len(image.pixel_size) >= n_axes
+    sizes = list(image.pixel_size[:n_axes]) if is_scaled else [1.0] * n_axes
+    unit = image.units[n_axes - 1] if is_scaled and len(image.units) >= n_axes else "pixel"
+    # z is the last axis before Y and X, and only where there is one that is no time.
+    letters = image.axes.replace("C", "")
+    has_z = n_axes > 2 and letters[-3] != "T"
+    places: list[float | str] = list(position[-3:] if has_z else ["", *position[-2:]])
+    scale = sizes[-3:] if has_z else [1.0, *sizes[-2:]]
+    physical = ["" if isinstance(p, str) else p * s for p, s in zip(places, scale, strict=True)]
+    n_spatial = _spatial_axes(found)
+    size = "" if isinstance(area, str) else area * math.prod(sizes[-n_spatial:])
     return (
-        plane_cell(plane), *position, *physical, unit, area, size,
-        f"{unit}^{n_axes}" if area != "" else "",
+        plane_cell(plane), *places, *physical, unit, area, size,
+        f"{unit}^{n_spatial}" if area != "" else "",
     )  # fmt: skip
 
 

@@ -106,6 +106,14 @@ class OutputFolder:
         )
 
 
+def free_folder(path: Path) -> Path:
+    """Return the path, with a number where there is something of this name."""
+    folder, number = path, 2
+    while os.path.lexists(folder):
+        folder, number = path.with_name(f"{path.name}_{number}"), number + 1
+    return folder
+
+
 class FileNames:
     """Makes names that every file system takes, each once; upper and lower case count as one."""
 

@@ -216,4 +216,4 @@ def _dtype(value: Any) -> np.dtype:
     if len(text) > 3 or text[:1] not in "buif":
         raise RefusedError(f"an array of '{text[:20]}'")
     order = made.state[1] if isinstance(made.state, tuple) and len(made.state) > 1 else "="
-    return np.dtype(text).newbyteorder(order if order in ("<", ">", "=", "|") else "=")
+    return np.dtype(text).newbyteorder(">" if order == ">" else "<" if order == "<" else "=")

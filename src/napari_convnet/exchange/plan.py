@@ -7,6 +7,7 @@ an import is in the project whole or not at all.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -68,7 +69,7 @@ class PackedPlane:
             for top in range(0, labels.shape[0], _BAND)
         ]
 
-    def bands(self):
+    def bands(self) -> Iterator[tuple[int, np.ndarray]]:
         """Yield the first row of each band, and the band ``(rows, X)``."""
         for number, stream in enumerate(self._bands):
             rows = np.frombuffer(zlib.decompress(stream), np.uint8)
@@ -123,11 +124,12 @@ class ImportPlan:
 
     def take_in(self, other: ImportPlan) -> None:
         """Add what another file brings."""
-        for mine, theirs in (
-            (self.objects, other.objects), (self.patches, other.patches), (self.paintings, other.paintings),
-            (self.label_files, other.label_files), (self.skipped, other.skipped), (self.notes, other.notes),
-        ):  # fmt: skip
-            mine.extend(theirs)
+        self.objects.extend(other.objects)
+        self.patches.extend(other.patches)
+        self.paintings.extend(other.paintings)
+        self.label_files.extend(other.label_files)
+        self.skipped.extend(other.skipped)
+        self.notes.extend(other.notes)
         self.positions.extend(other.positions)
         self.classes.update(other.classes)
         self.splits.update(other.splits)

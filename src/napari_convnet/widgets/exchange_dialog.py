@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from napari.utils.notifications import show_warning
-from qtpy.QtWidgets import QDialog, QFileDialog, QMenu, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDialog, QFileDialog, QMenu, QPushButton, QVBoxLayout, QWidget
 
 from napari_convnet.errors import UserError
 from napari_convnet.exchange import (
@@ -18,6 +19,7 @@ from napari_convnet.exchange import (
     ImportOptions,
     ImportResult,
     Pixels,
+    PredictedObjects,
     apply_plan,
     export_project,
     import_files,
@@ -32,7 +34,7 @@ from napari_convnet.widgets.layers import image_data
 from napari_convnet.widgets.messages import guarded
 from napari_convnet.widgets.preferences import read_preferences
 from napari_convnet.widgets.session import Session
-from napari_convnet.widgets.source import source_layers
+from napari_convnet.widgets.source import find_by_id, source_layers
 
 
 class ExchangeBar(QWidget):
@@ -68,7 +70,7 @@ class ExchangeBar(QWidget):
         self._slot.changed.connect(self._show_state)
         self._show_state()
 
-    def _menu(self, button: QWidget, direction: str, action: Callable[[str], None]) -> QMenu:
+    def _menu(self, button: QPushButton, direction: str, action: Callable[[str], None]) -> QMenu:
         menu = QMenu(button)
         menu.setToolTipsVisible(True)
         for name, form in FORMATS.items():
@@ -156,6 +158,8 @@ class ExchangeBar(QWidget):
         project = self._session.ensure_project()
         self._session.save_tools()
         pixels = open_pixels(self._session)
+        if name == "table":
+            options = replace(options, predictions=shown_predictions(self._session))
         self._start(
             lambda: export_project(project, name, path, pixels, options),
             f"Export: {FORMATS[name].title}",
@@ -163,7 +167,10 @@ class ExchangeBar(QWidget):
         )
 
     def _start(
-        self, make_steps: Callable[[], Generator], text: str, then: Callable[[Any], None]
+        self,
+        make_steps: Callable[[], Generator[Progress, None, Any]],
+        text: str,
+        then: Callable[[Any], None],
     ) -> None:
         self.status.setText(f"{text}…")
         self._slot.start(
@@ -233,7 +240,28 @@ def open_pixels(session: Session) -> Pixels:
     return Pixels(arrays, labels)
 
 
-def _until(stop: threading.Event, steps: Generator) -> Generator[Progress, None, Any]:
+def shown_predictions(session: Session) -> tuple[PredictedObjects, ...]:
+    """Return what *Predict* wrote into the tables of the label layers that are open."""
+    found = []
+    for source, opened in session.open_images.items():
+        cells = find_by_id(session.viewer, source.labels_id) if source.labels_id else None
+        table = getattr(cells, "features", None)
+        if table is None or not {"index", "class", "probability"} <= set(table.columns):
+            continue
+        known = table.dropna(subset=["class", "probability"])
+        labels = [int(label) for label in known["index"]]
+        classes = dict(zip(labels, map(str, known["class"]), strict=True))
+        shares = dict(zip(labels, map(float, known["probability"]), strict=True))
+        prediction = PredictedObjects(
+            opened.image_id, opened.labels_name, classes, {"probability": shares}
+        )
+        found.append(prediction)
+    return tuple(found)
+
+
+def _until(
+    stop: threading.Event, steps: Generator[Progress, None, Any]
+) -> Generator[Progress, None, Any]:
     """Yield the events of a job until it ends or is to stop; then nothing of it is left."""
     try:
         while not stop.is_set():
