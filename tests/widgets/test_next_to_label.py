@@ -17,7 +17,7 @@ def said():
 
 @pytest.fixture
 def jumper(desk, said):
-    jumper = NextToLabel(desk.session, said.append)
+    jumper = NextToLabel(None, desk.session, said.append)
     yield jumper
     jumper.release()
     assert mark_in(desk.viewer) is None

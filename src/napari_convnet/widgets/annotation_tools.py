@@ -113,6 +113,7 @@ class AnnotationTool:
             layer.bind_key(f"{modifier}-{number}", _choose(self.session, number), overwrite=True)
         for key in ("Delete", "Backspace"):
             layer.bind_key(key, lambda _layer: guarded(self.clear_under_mouse), overwrite=True)
+        layer.bind_key("N", lambda _layer: self.session.do("next_to_label"), overwrite=True)
         layer.bind_key("Control-Z", lambda _layer: self.session.undo(), overwrite=True)
         layer.bind_key("Control-Shift-Z", lambda _layer: self.session.redo(), overwrite=True)
 

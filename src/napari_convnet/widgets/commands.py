@@ -37,6 +37,26 @@ def next_class(viewer: Viewer) -> None:
     _run(viewer, "next_class", "Annotate")
 
 
+def next_to_label(viewer: Viewer) -> None:
+    """Go to what is to be annotated next."""
+    _run(viewer, "next_to_label", "Annotate")
+
+
+def next_image(viewer: Viewer) -> None:
+    """Open the project's next image."""
+    _run(viewer, "next_image", "Annotate")
+
+
+def previous_image(viewer: Viewer) -> None:
+    """Open the project's previous image."""
+    _run(viewer, "previous_image", "Annotate")
+
+
+def find_cells(viewer: Viewer) -> None:
+    """Make a label layer of the cells in a raw image."""
+    _run(viewer, "find_cells", "Annotate")
+
+
 def add_class(viewer: Viewer) -> None:
     """Add a class."""
     _run(viewer, "add_class", "Annotate")

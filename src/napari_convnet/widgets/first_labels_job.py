@@ -46,6 +46,12 @@ class CellImage:
     name: str
     z_step: float
 
+    @property
+    def n_planes(self) -> int:
+        """How many planes are looked at together."""
+        is_volume = bool(self.region) and isinstance(self.region[-1], slice)
+        return self.array.shape[len(self.region) - 1] if is_volume else 1
+
 
 @dataclass(frozen=True)
 class Choices:

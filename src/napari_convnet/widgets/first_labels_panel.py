@@ -81,6 +81,10 @@ class FirstLabelsPanel(FirstLabelsForm):
         self._list_images()
         self._show_state()
 
+    def unfold(self) -> None:
+        """Show the controls and the preview."""
+        self.toggle.setChecked(True)
+
     def release(self) -> None:
         """Let go of the viewer, which outlives this panel, and take the preview away."""
         for event, slot in self._events:
@@ -168,7 +172,7 @@ class FirstLabelsPanel(FirstLabelsForm):
             self.previewing.request_stop()
             return
         image = self._cell_image()
-        window = _visible_window(layer, len(range(*_planes_of(image).indices(10**6))))
+        window = _visible_window(layer, image.n_planes)
         arguments = (image, window, self.choices(), self._memory)
         key = layer_id(layer)
         self.previewing.start(
@@ -273,12 +277,6 @@ class FirstLabelsPanel(FirstLabelsForm):
         source = self._session.source
         if layer_id(image) in source.image_ids:
             self._session.set_source(replace(source, labels_id=layer_id(layer)))
-
-
-def _planes_of(image: CellImage) -> slice:
-    """Return the planes of a volume, or one."""
-    is_volume = bool(image.region) and isinstance(image.region[-1], slice)
-    return slice(0, image.array.shape[len(image.region) - 1] if is_volume else 1)
 
 
 def _visible_window(layer: Image, n_planes: int) -> Window:

@@ -228,6 +228,7 @@ class ImageList(ImageListForm):
     def _step(self, step: int) -> None:
         ids, current = list(self._records), self._session.open_image
         if not ids:
+            show_warning("The project has no images yet: an image joins it when you annotate it.")
             return
         chosen = [image.id for image in self._chosen()]
         now = chosen[0] if chosen else (current.image_id if current else ids[-1])

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from napari.layers import Layer, Points
+from qtpy.QtCore import QObject
+from qtpy.QtWidgets import QWidget
 
 from napari_convnet.errors import UserError
 from napari_convnet.next_to_label import choose_next, grid_index, grid_places
@@ -77,29 +79,34 @@ class _Places:
         return choose_next(self.centres, self.values, self.generator, visited=self.visited)
 
 
-class NextToLabel:
+class NextToLabel(QObject):
     """Jumps to what is not annotated yet, with the tool that is chosen.
 
     Parameters
     ----------
+    dock
+        Whose end is the end of this, too.
     session
         Its tool, project and viewer.
     say
         Takes a line that explains where the view went.
     """
 
-    def __init__(self, session: Session, say: Callable[[str], None]) -> None:
+    def __init__(self, dock: QWidget, session: Session, say: Callable[[str], None]) -> None:
+        super().__init__(dock)
         self._session = session
         self._say = say
         self._places: dict[tuple, _Places] = {}
-        self._marked_at = -1
         session.annotations_changed.connect(self._hide_mark)
         session.tool_changed.connect(self._hide_mark)
-        session.project_changed.connect(self._places.clear)
+        session.project_changed.connect(self._forget)
+
+    def _forget(self) -> None:
+        self._places.clear()
 
     def release(self) -> None:
         """Take the mark away; for a dock that is closed."""
-        self._places.clear()
+        self._forget()
         for layer in [each for each in self._session.viewer.layers if _is_mark(each)]:
             self._session.viewer.layers.remove(layer)
 
