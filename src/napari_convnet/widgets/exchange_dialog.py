@@ -75,7 +75,8 @@ class ExchangeBar(QWidget):
         menu.setToolTipsVisible(True)
         for name, form in FORMATS.items():
             if getattr(form, direction):
-                entry = menu.addAction(f"{form.title}…", partial(action, name))
+                entry = menu.addAction(f"{form.title}…")
+                entry.triggered.connect(lambda *_checked, name=name: action(name))
                 entry.setToolTip(form.holds)
         button.setMenu(menu)
         return menu
