@@ -138,7 +138,7 @@ def test_moved_files_are_found_by_their_pixels(desk, images, tmp_path, monkeypat
     (tmp_path / "old" / "field 2.tif").unlink()
     shutil.copy(new / "field 0.tif", new / "field 2.tif")
     open_list(desk, images)
-    assert texts(images)[:3] == [f"field {number} (missing)" for number in range(3)]
+    assert texts(images)[:3] == [f"missing: field {number}" for number in range(3)]
     assert images.status.text() == "3 of 4 files are not where they were."
     click(images, 2)
     assert "is not there" in desk.messages[-1]
@@ -152,7 +152,7 @@ def test_moved_files_are_found_by_their_pixels(desk, images, tmp_path, monkeypat
     assert sources[ids[1]] == str(new / "renamed.tif")
     assert sources[ids[2]].startswith(str(tmp_path / "old"))
     assert "Found 2 of 3 missing images in 'new'." in desk.messages
-    assert texts(images) == ["field 0", "field 1", "field 2 (missing)", "field 3"]
+    assert texts(images) == ["field 0", "field 1", "missing: field 2", "field 3"]
 
 
 def test_two_hundred_images_are_listed_at_once(desk, images, tmp_path):

@@ -121,3 +121,19 @@ def test_patches_and_strokes_lead_to_places_without_them(desk, jumper, said):
 def test_without_a_tool_it_says_what_to_do(desk, jumper):
     jumper.jump()
     assert "Choose Click cells" in desk.messages[-1]
+
+
+def test_the_key_n_works_on_the_layer_of_a_tool(desk):
+    sample = read_sample("blood_smear_1")
+    desk.viewer.add_image(sample.image, rgb=True)
+    desk.viewer.add_labels(sample.labels, name="cells")
+    dock = desk.open_dock("Annotate")
+    desk.use_tool(dock, "click_cells")
+    desk.key(ord("N"))
+    assert mark_in(desk.viewer).visible
+    assert dock.status.text().startswith("One of up to 150 cells without annotation.")
+    first = tuple(mark_in(desk.viewer).data[0])
+    desk.key(ord("N"))
+    assert tuple(mark_in(desk.viewer).data[0]) != first
+    desk.close_dock(dock)
+    assert mark_in(desk.viewer) is None

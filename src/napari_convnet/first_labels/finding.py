@@ -19,7 +19,7 @@ _MARKER_RISE = 0.03
 _MARKER_DISTANCE = 0.2
 #: Holes smaller than a cell are filled, objects smaller than this share of a cell are left out.
 _SMALLEST_SHARE = 0.15
-_COARSE_DIAMETER = 20
+_COARSE_DIAMETER = 10
 
 
 def find_cells(pixels: np.ndarray, settings: CellSettings, level: Level) -> np.ndarray:

@@ -99,7 +99,9 @@ class ImageList(ImageListForm):
                 for image in records.values():
                     item = QTreeWidgetItem([image.name, "", ""])
                     item.setData(NAME, _ID, image.id)
-                    item.setTextAlignment(ANNOTATED, Qt.AlignmentFlag.AlignRight)
+                    item.setTextAlignment(
+                        ANNOTATED, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+                    )
                     self.tree.addTopLevelItem(item)
         for item in self._items():
             self._show_item(item, counts)
@@ -124,7 +126,7 @@ class ImageList(ImageListForm):
     def _show_file(self, item: QTreeWidgetItem) -> None:
         image = self._records[item.data(NAME, _ID)]
         is_missing = image.id in self._missing
-        item.setText(NAME, f"{image.name} (missing)" if is_missing else image.name)
+        item.setText(NAME, f"missing: {image.name}" if is_missing else image.name)
         place = image.source or "kept in no file: open it in napari yourself"
         item.setToolTip(NAME, f"Missing: {place}" if is_missing else place)
         if image.id in self._pictures:

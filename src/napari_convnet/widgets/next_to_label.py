@@ -107,6 +107,9 @@ class NextToLabel(QObject):
     def release(self) -> None:
         """Take the mark away; for a dock that is closed."""
         self._forget()
+        self._remove_mark()
+
+    def _remove_mark(self) -> None:
         for layer in [each for each in self._session.viewer.layers if _is_mark(each)]:
             self._session.viewer.layers.remove(layer)
 
@@ -170,11 +173,12 @@ class NextToLabel(QObject):
         size = places.sizes[index] * (1.4 if is_cell else 1.0)
         mark = find_layer(self._session.viewer, _KIND, tool.source_id)
         if mark is None:
+            self._remove_mark()
             selected = set(layers.selection)
             mark = self._session.viewer.add_points(
                 places.centres[index : index + 1], name="next to label", size=size,
                 symbol="disc" if is_cell else "square", face_color="transparent",
-                border_color="yellow", border_width=0.03 if is_cell else 0.01,
+                border_color="yellow", border_width=0.03 if is_cell else 0.005,
                 metadata={MARK: {"kind": _KIND, "source": tool.source_id}},
                 **placement_of(places.layer).as_arguments(),
             )  # fmt: skip
@@ -227,17 +231,16 @@ def _grid_places(tool: AnnotationTool, layer: Layer, plane: tuple[int, ...], siz
     side = 4 * size if size else max(_LEAST_SQUARE, max(shape) // _SQUARES_PER_SIDE)
     side = min(side, 512) if not size else side
     squares = grid_places(shape, side)
+    extents = np.array(shape) / [len(np.unique(squares[:, axis])) for axis in (0, 1)]
     centres = np.hstack([np.tile(plane, (len(squares), 1)), squares]) if plane else squares
     session, image_id = tool.session, tool.image.image_id
 
     def has_stroke(index: int) -> bool:
-        top, left = np.clip(np.round(squares[index] - side / 2).astype(int), 0, None)
-        height, width = min(side, shape[0] - top), min(side, shape[1] - left)
-        return bool(
-            session.ensure_project()
-            .read_painting(image_id, plane, (height, width), (int(top), int(left)))
-            .any()
-        )
+        origin = np.ceil(squares[index] - extents / 2).astype(int)
+        height, width = np.ceil(squares[index] + extents / 2).astype(int) - origin
+        origin = (int(origin[0]), int(origin[1]))
+        project = session.ensure_project()
+        return project.read_painting(image_id, plane, (int(height), int(width)), origin).any()
 
     def patch_values() -> np.ndarray:
         values = np.zeros(len(squares), int)
@@ -258,7 +261,7 @@ def _grid_places(tool: AnnotationTool, layer: Layer, plane: tuple[int, ...], siz
     is_patch = isinstance(tool, PatchTool)
     read_values = patch_values if is_patch else stroke_values
     return _Places(
-        layer, centres, np.full(len(squares), min(side, *shape)), read_values(),
+        layer, centres, np.full(len(squares), extents.min()), read_values(),
         np.zeros(len(squares), bool), np.random.default_rng(image_id),
         (lambda index: bool(patch_values()[index])) if is_patch else has_stroke, read_values,
     )  # fmt: skip
