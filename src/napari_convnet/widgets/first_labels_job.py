@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
 from napari_convnet.errors import UserError
 from napari_convnet.first_labels import (
@@ -92,9 +93,10 @@ class Memory:
 
 @dataclass(frozen=True, eq=False)
 class Preview:
-    """Cells of a part of an image: ``labels`` belongs where ``origin`` says."""
+    """Cells of a part of an image: their ``outlines``, as labels, belong where ``origin`` says."""
 
-    labels: np.ndarray
+    outlines: np.ndarray
+    n_cells: int
     origin: tuple[int, ...]
     settings: CellSettings
 
@@ -119,7 +121,15 @@ def preview_cells(
         *(0 if isinstance(index, slice) else index for index in image.region),
         *(part.start for part in window),
     )
-    return Preview(labels.reshape((1,) * n_single + labels.shape), origin, settings)
+    outlines = _outlines(labels).reshape((1,) * n_single + labels.shape)
+    return Preview(outlines, int(labels.max(initial=0)), origin, settings)
+
+
+def _outlines(labels: np.ndarray) -> np.ndarray:
+    """Keep the border of each label, two pixels wide; napari would compute it on the GUI thread."""
+    size = (1,) * (labels.ndim - 2) + (5, 5)
+    is_inside = ndimage.minimum_filter(labels, size) == ndimage.maximum_filter(labels, size)
+    return np.where(is_inside, 0, labels)
 
 
 def make_labels(

@@ -192,7 +192,7 @@ class FirstLabelsPanel(FirstLabelsForm):
         elif result.value is not None and is_wanted and layer and layer_id(layer) == key:
             preview = result.value
             self.show_settings(preview.settings, self._memory.suggested)
-            n_cells = int(preview.labels.max(initial=0))
+            n_cells = preview.n_cells
             self.status.setText(
                 f"{n_cells:,} cells in the outlined part."
                 if n_cells
@@ -205,15 +205,15 @@ class FirstLabelsPanel(FirstLabelsForm):
         placement = placement_of(image).moved(preview.origin)
         shown = find_layer(viewer, _PREVIEW_KIND, source)
         if shown is not None:
-            shown.data = preview.labels
-            shown.translate = placement.translate
+            shown.data = preview.outlines
+            if not np.array_equal(shown.translate, placement.translate):  # each draws it again
+                shown.translate = placement.translate
             return
         data, arguments, _ = objects_layer_data(
-            preview.labels, placement, name="preview of cells", kind=_PREVIEW_KIND, source=source
+            preview.outlines, placement, name="preview of cells", kind=_PREVIEW_KIND, source=source
         )
         selected = set(viewer.layers.selection)
         layer = viewer.add_labels(data, **arguments)
-        layer.contour = 2
         layer.editable = False
         layer.bounding_box.visible = True
         viewer.layers.selection = selected
