@@ -111,7 +111,8 @@ def test_cells_of_a_stack_are_annotated_in_the_plane_that_shows_most_of_them(des
     stack = np.zeros((4, 64, 64), np.int32)
     stack[1, 10:14, 10:14] = 7
     stack[2, 8:20, 8:20] = 7
-    desk.viewer.add_image(np.random.default_rng(0).random((4, 64, 64)), name="stack")
+    image = np.random.default_rng(0).random((4, 64, 64))
+    desk.viewer.add_image(image, name="stack", axis_labels=("z", "y", "x"))
     desk.viewer.add_labels(stack, name="cells")
     tool = desk.use_tool(desk.open_dock("Annotate"), "click_cells")
     tool.annotate_at((1, 12, 12), 2)

@@ -14,6 +14,7 @@ from napari_convnet.widgets.cell_tool import CellTool
 from napari_convnet.widgets.class_table import ClassTable
 from napari_convnet.widgets.controls import push_button, row, scrolling_column, text_line
 from napari_convnet.widgets.dock import Dock
+from napari_convnet.widgets.exchange_dialog import ExchangeBar
 from napari_convnet.widgets.first_labels_panel import FirstLabelsPanel
 from napari_convnet.widgets.image_list import ImageList
 from napari_convnet.widgets.image_opening import ImageOpener
@@ -73,6 +74,7 @@ class AnnotateDock(Dock):
             for task, text in _TASKS.items()
         }
         self.picker = SourcePicker(self.session.viewer)
+        self.exchange = ExchangeBar(self.session, self)
         self.image_list = ImageList(self, self.session)
         self.first_labels = FirstLabelsPanel(self, self.session)
         self.class_table = ClassTable(self.session)
@@ -92,6 +94,7 @@ class AnnotateDock(Dock):
         self.next_to_label = NextToLabel(self, self.session, self.status.setText)
         column = scrolling_column(self)
         column.addWidget(self.project_bar)
+        column.addWidget(self.exchange)
         column.addWidget(self.image_list)
         column.addLayout(row(*self.task_buttons.values()))
         column.addWidget(self.picker)

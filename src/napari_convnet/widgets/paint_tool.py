@@ -68,7 +68,9 @@ class PaintTool(AnnotationTool):
         """Add the layer with what the project holds of this image."""
         image = self._image_layer
         self.region = region_around(self._view_centre(), self._image_shape[-2:])
-        array = self._read_region()
+        shape = (*self._image_shape[:-2], *self.region.shape)
+        array, self._seen = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
+        self._read_region(array)
         placement = placement_of(image).moved((0,) * (image.ndim - 2) + self.region.origin)
         data = class_layer_data(
             array, self.session.classes, placement, name=f"{image.name} painted", kind=self.kind,
@@ -169,16 +171,13 @@ class PaintTool(AnnotationTool):
 
     # The region of a large image -----------------------------------------------------------------
 
-    def _read_region(self) -> np.ndarray:
-        """Return what the project holds of the region, ``(..., Y, X)``, and remember it as seen."""
-        shape = (*self._image_shape[:-2], *self.region.shape)
-        array, self._seen = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
+    def _read_region(self, array: np.ndarray) -> None:
+        """Put what the project holds of the region into an array of zeros, and remember it as seen."""
         project = self.session.ensure_project()
         for plane in project.painted_planes(self.image.image_id):
             array[plane] = self._seen[plane] = project.read_painting(
                 self.image.image_id, plane, self.region.shape, self.region.origin
             )
-        return array
 
     def _view_centre(self) -> tuple[float, float]:
         viewer, image = self.session.viewer, self._image_layer
@@ -203,8 +202,10 @@ class PaintTool(AnnotationTool):
     def _move_region(self) -> None:
         self.save()
         self.region = region_around(self._view_centre(), self._image_shape[-2:])
-        array, layer, image = self._read_region(), self._layer, self._image_layer
+        layer, image = self._layer, self._image_layer
+        for array in (layer.data, self._seen):
+            array.fill(0)
+        self._read_region(layer.data)
         origin = (0,) * (image.ndim - 2) + self.region.origin
-        with layer.events.paint.blocker(), layer.events.labels_update.blocker():
-            layer.data = array
-            layer.translate = placement_of(image).moved(origin).translate
+        layer.translate = placement_of(image).moved(origin).translate
+        layer.refresh()

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-#: Largest side in pixels of what is painted on at once. napari needs about 1 ms a dab at this size; on an array
-#: of 20,000 x 20,000 it needs half a second (PLATFORM.md).
+#: Sides in pixels up to which an image is painted on as a whole. napari needs about 1 ms a dab at this size; on
+#: an array of 20,000 x 20,000 it needs half a second (PLATFORM.md).
 LARGEST_SIDE = 4096
+#: Side of the window into a larger image: beyond what a screen shows at one third of full size, and every copy
+#: of it takes half the memory.
+WINDOW_SIDE = 3072
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Region:
         """Return whether the view, looking at ``centre`` (row, column), is better served by another region."""
         wanted = region_around(centre, image_shape)
         moves = [abs(a - b) for a, b in zip(wanted.origin, self.origin, strict=True)]
-        return max(moves) > LARGEST_SIDE // 4
+        return max(moves) > WINDOW_SIDE // 4
 
     def window(self, block_origin: tuple[int, int], block_shape: tuple[int, int]) -> tuple:
         """Return where a block of the image overlaps the region: slices of the region and of the block."""
@@ -47,7 +50,7 @@ class Region:
 
 def region_around(centre: tuple[float, float], image_shape: tuple[int, int]) -> Region:
     """Return the region around (row, column) that lies inside the image: all of it where it is small."""
-    shape = tuple(min(LARGEST_SIDE, size) for size in image_shape)
+    shape = tuple(size if size <= LARGEST_SIDE else WINDOW_SIDE for size in image_shape)
     origin = tuple(
         int(np.clip(round(c) - side // 2, 0, size - side))
         for c, side, size in zip(centre, shape, image_shape, strict=True)

@@ -81,6 +81,7 @@ class PatchTool(AnnotationTool):
             layer.size = np.array([patch.size for patch in patches], float)
             layer.border_color = [classes[patch.value - 1].colour for patch in patches]
             layer.face_color = "transparent"
+        layer.current_face_color = "transparent"
         layer.selected_data = set()
 
     # The mouse --------------------------------------------------------------------------------
@@ -193,13 +194,29 @@ class PatchTool(AnnotationTool):
                 self.image.image_id, new.plane, new.centre, new.size, new.value
             )
             new = replace(new, id=number)
-            self._patches.append(new)
+            is_shown = self._layer is self.layer  # else it has just been made, with this patch
+            self._patches = [*(p for p in self._patches if p.id != number), new]
+            if is_shown and self._append(new):
+                self.session.annotations_changed.emit()
+                return new
         else:
             project.remove_patch(old.id)
             self._patches = [p for p in self._patches if p.id != old.id]
         self._show(self.layer)
         self.session.annotations_changed.emit()
         return new
+
+    def _append(self, patch: PatchAnnotation) -> bool:
+        """Show one more patch, which is several times faster than showing all anew."""
+        layer, info = self._layer, self.session.classes[patch.value - 1]
+        if len(layer.data) == 0 or len(layer.data) != len(self._patches) - 1:
+            return False  # an empty table of features has no types yet
+        layer.selected_data = set()  # or the next lines would change what is selected
+        layer.current_size, layer.current_border_color = patch.size, info.colour
+        layer.feature_defaults = {"patch": patch.id, "class": info.name}
+        layer.add((*patch.plane, *patch.centre))
+        layer.selected_data = set()
+        return True
 
 
 class _Move:
