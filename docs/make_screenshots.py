@@ -28,8 +28,21 @@ def main() -> None:
     """Make all pictures."""
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
+        find_cells(Path(folder) / "raw.convnet")
         classify(Path(folder) / "cells.convnet")
         segment(Path(folder) / "bacteria.convnet")
+
+
+def find_cells(project: Path) -> None:
+    """Find the cells of an image that has no label layer."""
+    viewer, docks = open_viewer("blood-smear-2")
+    session_of(viewer).new_project(project)
+    viewer.layers.remove(viewer.layers["cells"])
+    annotate = docks["Annotate"]
+    annotate.first_labels.unfold()
+    wait_seconds(4)
+    photograph(viewer, annotate, "find_cells")
+    viewer.close()
 
 
 def classify(project: Path) -> None:
@@ -69,6 +82,7 @@ def segment(project: Path) -> None:
     strokes = paint_strokes(truth, {1: 0.01, 2: 0.01}, np.random.default_rng(0))
     for value in (1, 2):
         layer.data_setitem(np.nonzero(strokes == value), value)
+    session.save_tools()
     train(docks["Train"])
     photograph(viewer, docks["Train"], "segmented")
     viewer.close()
@@ -89,6 +103,7 @@ def open_viewer(sample: str) -> tuple[napari.Viewer, dict[str, QWidget]]:
 
 def train(dock: QWidget) -> None:
     """Press Train and wait until the result is shown."""
+    assert dock.train_button.isEnabled()
     dock.train_button.click()
     wait(lambda: dock.train_button.isEnabled() and dock.result.text().count("\n"))
 
