@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from napari_convnet import TrainingSettings, UserError, load_model, run, save_model, train
-from napari_convnet.images import CleanImage
+from napari_convnet.classes import make_classes
+from napari_convnet.images import CleanImage, clean_image
 from napari_convnet.networks import build_network
 from napari_convnet.samples import AnnotatedPixels, SegmentationSet
 from napari_convnet.scores import Scores
@@ -343,3 +344,22 @@ def test_frozen_batch_norms_keep_their_statistics():
 def test_small_sets_are_shown_more_often():
     epochs = [suggest_epochs(shape_set(n), 4) for n in (12, 600)]
     assert epochs[0] > epochs[1] >= 10
+
+
+def test_strokes_held_out_in_few_places_are_said_to_say_little():
+    image = clean_image(np.random.default_rng(0).random((96, 96), np.float32), "YX")
+    many = np.zeros((96, 96), np.uint8)
+    many[::8], many[4::8] = 1, 2
+    few = np.where(np.arange(96)[:, None] + np.arange(96) < 20, many, 0).astype(np.uint8)
+    settings = TrainingSettings(epochs=1, batch_size=8)
+    warnings = {}
+    for name, held in (("many", many), ("few", few)):
+        samples = SegmentationSet.from_annotations(
+            [AnnotatedPixels(image, many)], make_classes(("a", "b")), patch_size=16,
+            validation=[AnnotatedPixels(image, held)],
+        )  # fmt: skip
+        network = {"width": 4, "levels": 1}
+        _, model = listen(train(samples, "unet", settings, network_settings=network))
+        warnings[name] = model.card.scores["warning"]
+    assert warnings["many"] == ""
+    assert "held-out places" in warnings["few"]

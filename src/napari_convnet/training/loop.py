@@ -26,6 +26,8 @@ from napari_convnet.training.validation import Measured, Validation
 _WARM_UP_STEPS = 20
 #: Gradients are shortened to this length: rarely reached, it takes the edge off a freak batch.
 _LONGEST_GRADIENT = 5.0
+#: With fewer held-out places of a class than this its score is a rough guess.
+_ENOUGH_PLACES = 5
 
 
 class TrainingLoop:
@@ -216,9 +218,10 @@ class TrainingLoop:
 
     def describe_scores(self) -> dict[str, Any]:
         """Return the best epoch's scores and what they were measured on, as JSON values."""
+        warnings = (self.stopped_because, self.samples.warning, self._few_places())
         described: dict[str, Any] = {
             "measured_on": self.samples.description,
-            "warning": " ".join(filter(None, (self.stopped_because, self.samples.warning))),
+            "warning": " ".join(filter(None, warnings)),
             "best_epoch": self.best_epoch,
             "epochs_trained": self.epochs_trained,
             "seconds": round(self.seconds, 2),
@@ -227,6 +230,15 @@ class TrainingLoop:
             names = [info.name for info in self.samples.classes]
             described["validation"] = self.best_measured.scores.as_dict(names)
         return described
+
+    def _few_places(self) -> str:
+        """Warn where strokes are held out in so few places that their score says little."""
+        if self.best_measured is None or self.samples.task != "segment":
+            return ""
+        fewest = int(self.best_measured.spots.min())
+        if fewest >= _ENOUGH_PLACES:
+            return ""
+        return f"Only {fewest} held-out places of one class: the score is a rough guess."
 
 
 def _class_weights(samples: TrainingSet) -> Tensor:

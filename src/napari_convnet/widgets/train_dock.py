@@ -184,8 +184,10 @@ def describe_scores(model) -> str:
     held_out = scores.get("validation")
     if not held_out:
         return f"Trained. {scores['warning']}"
-    key, name = (
-        ("mean_iou", "Mean IoU") if model.card.task == "segment" else ("accuracy", "Accuracy")
+    key, name, what = (
+        ("mean_iou", "Mean IoU", "pixels")
+        if model.card.task == "segment"
+        else ("accuracy", "Accuracy", "samples")
     )
-    text = f"{name} {held_out[key]:.3f} on {held_out['n']:,} held-out samples ({scores['measured_on']})."
+    text = f"{name} {held_out[key]:.3f} on {held_out['n']:,} held-out {what} ({scores['measured_on']})."
     return f"{text} {scores['warning']}".strip()
