@@ -132,6 +132,12 @@ class ClassEditing:
         self.classes_changed.emit()
         self.annotations_changed.emit()
 
+    def read_classes_again(self) -> None:
+        """Take the classes of the project, and show its annotations anew, after a change from outside."""
+        for task, classes in self._classes.items():
+            self._classes[task] = self.project.classes(task) or classes
+        self._show_edited(self.task, self.classes)
+
     def show_annotations_again(self) -> None:
         """Read all annotations anew from the project, after a change that no tool made."""
         self._reload_tools()

@@ -219,12 +219,10 @@ class ExchangeBar(QWidget):
         self._session.history.note(Change(do_again, undo, text))
 
     def _show_again(self, result: Any) -> None:
-        session = self._session
-        tasks = result.plan.classes if isinstance(result, ImportResult) else ()
-        for task in tasks:
-            if task in session._classes:
-                session._show_edited(task, session.project.classes(task))
-        session.show_annotations_again()
+        if isinstance(result, ImportResult) and result.plan.classes:
+            self._session.read_classes_again()
+        else:
+            self._session.show_annotations_again()
 
 
 def open_pixels(session: Session) -> Pixels:
