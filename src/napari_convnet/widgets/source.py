@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
@@ -125,7 +126,8 @@ def copy_plane(
     Raises
     ------
     UserError
-        CN-401, CN-404 as `source_layers`; CN-613 when label layer and image differ in shape.
+        CN-401, CN-404 as `source_layers`; CN-604 when pixels cannot be read; CN-613 when label layer and
+        image differ in shape.
     """
     images, labels = source_layers(viewer, source)
     plane = current_plane(viewer, images[0]) if plane is None else plane
@@ -133,11 +135,11 @@ def copy_plane(
     for layer in images:
         found = image_data(layer)
         axes = "YXC" if found.is_rgb else "YX"
-        channels.append((np.array(found.array[plane]), axes, layer.name))
+        channels.append((_read(found.array, plane, layer.name), axes, layer.name))
     label_plane = None
     if labels is not None:
         array = image_data(labels).array
-        label_plane = np.array(array[plane] if array.ndim > 2 else array)
+        label_plane = _read(array, plane if array.ndim > 2 else (), labels.name)
         if label_plane.shape != channels[0][0].shape[:2]:
             raise UserError(
                 "CN-613",
@@ -145,3 +147,18 @@ def copy_plane(
                 f"{channels[0][0].shape[:2]}. Choose labels of this image.",
             )
     return PlaneArrays(tuple(channels), label_plane, plane)
+
+
+def _read(array: Any, plane: tuple[int, ...], name: str) -> np.ndarray:
+    """Copy a plane of what may be read from a disk or a server only now."""
+    try:
+        return np.array(array[plane])
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever a reader of lazy pixels may raise
+        reason = " ".join(str(error).split())[:100] or type(error).__name__
+        raise UserError(
+            "CN-604",
+            f"'{name[:40]}' cannot be read here ({reason}). Your annotations are safe. Check that its file or server "
+            "can be reached, then try again.",
+        ) from error
