@@ -13,7 +13,7 @@ from napari_convnet.project import Project
 
 
 def apply_plan(project: Project, plan: ImportPlan) -> ImportResult:
-    """Write what an import brings; when a write fails, what was written before is taken back.
+    """Write what an import brings as one step: all of it, or nothing if that fails or is killed.
 
     Raises
     ------
@@ -24,11 +24,8 @@ def apply_plan(project: Project, plan: ImportPlan) -> ImportResult:
     try:
         result._write(project)
     except BaseException:
-        try:
-            result.undo(project)
-        finally:
-            for folder in result.folders:
-                folder.remove()
+        for folder in result.folders:
+            folder.remove()
         raise
     return result
 
@@ -70,24 +67,25 @@ class ImportResult:
         return " ".join(lines + plan.notes)
 
     def undo(self, project: Project) -> None:
-        """Put everything back as it was before; label images that were made stay."""
-        while self._paintings:
-            old = self._paintings[-1]
+        """Put everything back as it was before, in one step; label images that were made stay."""
+        with project.together():
+            self._put_back(project)
+        self.patch_ids.clear()
+        self.position_ids.clear()
+        for kept in (self._classes, self._splits, self._objects, self._paintings):
+            kept.clear()
+
+    def _put_back(self, project: Project) -> None:
+        for old in reversed(self._paintings):
             for top, band in old.labels.bands():
                 project.write_painting(old.image_id, old.plane, band, origin=(top, 0))
-            self._paintings.pop()
-        if self._objects:
-            _set_objects(project, self._objects)
-            self._objects.clear()
-        while self.patch_ids:
-            project.remove_patch(self.patch_ids[-1])
-            self.patch_ids.pop()
+        _set_objects(project, self._objects)
+        project.remove_patches(self.patch_ids)
         project.remove_positions(self.position_ids)
-        self.position_ids.clear()
-        for image_id in list(self._splits):
-            project.set_split(image_id, self._splits.pop(image_id))
-        for task in list(self._classes):
-            project.set_classes(task, self._classes.pop(task))
+        for image_id, split in self._splits.items():
+            project.set_split(image_id, split)
+        for task, classes in self._classes.items():
+            project.set_classes(task, classes)
 
     def _write(self, project: Project) -> None:
         plan = self.plan
@@ -98,18 +96,21 @@ class ImportResult:
                 for name, data in new.files.items():
                     new.folder.write(name, data)
             self.folders.append(new.folder)
+        with project.together():
+            self._write_rows(project)
+
+    def _write_rows(self, project: Project) -> None:
+        plan = self.plan
         for task, classes in plan.classes.items():
             self._classes[task] = project.classes(task)
             self._n_before[task] = len(self._classes[task])
             project.set_classes(task, classes)
         self._objects = _present(project, plan.objects)
         _set_objects(project, plan.objects)
-        for patch in plan.patches:
-            self.patch_ids.append(
-                project.add_patch(
-                    patch.image_id, patch.plane, patch.centre, patch.size, patch.value
-                )
-            )
+        for image_id in dict.fromkeys(patch.image_id for patch in plan.patches):
+            patches = [patch for patch in plan.patches if patch.image_id == image_id]
+            squares = [(new.plane, new.centre, new.size, new.value) for new in patches]
+            self.patch_ids += project.add_patches(image_id, squares)
         for image_id in dict.fromkeys(point.image_id for point in plan.positions):
             points = [point for point in plan.positions if point.image_id == image_id]
             rows = [(point.plane, point.centre, point.value) for point in points]

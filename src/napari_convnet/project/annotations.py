@@ -23,6 +23,9 @@ from napari_convnet.project.tasks import check_value
 #: One object for `Annotations.set_object_classes`: label, plane, centre (y, x), class value.
 ObjectClass = tuple[int, Sequence[int], Sequence[float], int]
 
+#: One patch for `Annotations.add_patches`: plane, centre (y, x), size in pixels, class value.
+Patch = tuple[Sequence[int], Sequence[float], int, int]
+
 #: Who may have annotated.
 ANNOTATORS = ("person", "model")
 
@@ -115,10 +118,23 @@ class Annotations:
         value: int,
     ) -> int:
         """Add a square of ``size`` pixels around ``centre`` (y, x) and return its id."""
+        return self.add_patches(image_id, [(plane, centre, size, value)])[0]
+
+    def add_patches(self, image_id: int, patches: Iterable[Patch]) -> tuple[int, ...]:
+        """Add patches (plane, centre, size, value) in one transaction and return their ids.
+
+        Raises
+        ------
+        UserError
+            CN-331 if there is no such image, CN-332 for a size or class below 1, CN-333 if there is
+            no such class.
+        """
+        ids = []
         with self._store.transaction() as connection:
-            patch_id = next_id(connection, "patch")
-            _put_patch(connection, (patch_id, image_id, plane, centre, size, value))
-        return patch_id
+            for patch_id, patch in enumerate(patches, start=next_id(connection, "patch")):
+                _put_patch(connection, (patch_id, image_id, *patch))
+                ids.append(patch_id)
+        return tuple(ids)
 
     def set_patch(
         self,
@@ -153,8 +169,12 @@ class Annotations:
 
     def remove_patch(self, patch_id: int) -> None:
         """Remove a patch; one that is not there is no error."""
+        self.remove_patches([patch_id])
+
+    def remove_patches(self, patch_ids: Iterable[int]) -> None:
+        """Remove patches in one transaction; one that is not there is no error."""
         with self._store.transaction() as connection:
-            connection.execute("DELETE FROM patch WHERE id = ?", (patch_id,))
+            connection.executemany("DELETE FROM patch WHERE id = ?", [(int(i),) for i in patch_ids])
 
     def patches(self, image_id: int) -> tuple[PatchAnnotation, ...]:
         """Return the patches of an image in the order in which they were added."""

@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import functools
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -44,6 +45,30 @@ class Classes(Painting):
         super().__init__()
         # Which order of a task's classes is in force: what `ClassEdit.state_after` must still be.
         self._class_states: dict[str, object] = {}
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Save all that this thread writes in the block as one step, whole or not at all.
+
+        Other threads' reads and writes wait until the block ends, so keep it short. Blocks may
+        stand in one another.
+
+        Raises
+        ------
+        UserError
+            CN-30x as for a single edit; nothing of the block is then saved.
+        """
+        # In the order in which painting takes them: the other way round, two threads could wait
+        # for one another.
+        with self._painting_guard:
+            class_states = dict(self._class_states)
+            try:
+                with self._store.transaction():
+                    yield
+            except BaseException:
+                self._tile_digests.clear()
+                self._class_states = class_states
+                raise
 
     def classes(self, task: str) -> tuple[ClassInfo, ...]:
         """Return the classes of a task; the k-th one has the label value k (1-based).
@@ -77,13 +102,14 @@ class Classes(Painting):
         """
         check_task(task)
         _check_classes(classes)
-        with self._store.transaction() as connection:
-            is_fewer = len(classes) < class_count(connection, task)
+        with self._painting_guard:
+            with self._store.transaction() as connection:
+                is_fewer = len(classes) < class_count(connection, task)
+                if is_fewer:
+                    self._refuse_annotated(connection, task, len(classes))
+                _write_classes(connection, task, classes)
             if is_fewer:
-                self._refuse_annotated(connection, task, len(classes))
-            _write_classes(connection, task, classes)
-        if is_fewer:
-            self._class_states[task] = object()
+                self._class_states[task] = object()
 
     def delete_class(self, task: str, value: int, give_to: int = 0) -> ClassEdit:
         """Delete a class; higher class values move one down.

@@ -16,6 +16,7 @@ from urllib.parse import quote
 from napari_convnet.errors import UserError
 from napari_convnet.project.faults import explained, short_name
 from napari_convnet.project.holder import Holder, is_stale, read_holder, this_program, write_holder
+from napari_convnet.project.nested import nested_transaction
 from napari_convnet.project.places import is_network_share
 from napari_convnet.project.schema import TABLES, lend_tables, row_sha256
 
@@ -88,6 +89,7 @@ class Store:
         self._guard = threading.RLock()
         self._synced_at = -SECONDS_UNSYNCED
         self._writes_ahead = False
+        self._in_transaction = False
         with explained(path):
             self._connection = connect(path, mode)
             if mode == "ro":
@@ -147,7 +149,7 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Give the connection for one edit, which is saved whole or not at all.
+        """Give the connection for one edit, which is saved whole or not at all; one in another is part of it.
 
         Raises
         ------
@@ -162,14 +164,20 @@ class Store:
                 f"({self.read_only_reason[:150]}).",
             )
         with self._guard, explained(self.path):
+            if self._in_transaction:
+                with nested_transaction(self._connection):
+                    yield self._connection
+                return
             self._check_file_in_place()
             self._choose_synchronous()
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 self._check_still_holding()
+                self._in_transaction = True
                 yield self._connection
                 self._connection.execute("COMMIT")
             finally:
+                self._in_transaction = False
                 self._roll_back()
 
     def records(
