@@ -43,6 +43,8 @@ class SourcePicker(QWidget):
     def _build(self) -> None:
         self.images = QListWidget()
         self.images.setAccessibleName("Images used as channels")
+        self.images.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.images.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.images.setToolTip(
             "Click a name to work on that image. Tick several images of one shape to use them as "
             "its channels."
