@@ -101,9 +101,9 @@ def test_a_failed_import_leaves_what_was_before_and_painting_goes_on(held):
 
 def fail_after_edits(project, painting):
     with project.together():
-        project.write_painting(1, (), painting)
         project.set_classes("locate", make_classes(["a"]))
         project.move_class("classify", 1, 2)
+        project.write_painting(1, (), painting)
         project.add_patch(1, (), (1, 1), 32, 9)
 
 
