@@ -107,6 +107,22 @@ def test_the_layers_list_may_be_cleared_and_reordered_at_any_time(desk):
     assert not desk.messages
 
 
+def test_labels_that_lie_elsewhere_are_refused_until_they_are_moved(desk):
+    cells = np.zeros((64, 64), np.int32)
+    cells[8:20, 8:20] = 7
+    placement = {"scale": (0.5, 0.5), "translate": (3, 4)}
+    desk.viewer.add_image(cells.astype(float), name="image", **placement)
+    labels = desk.viewer.add_labels(cells, name="cells", scale=(1, 1), translate=(0, 0))
+    dock = desk.open_dock("Annotate")
+    press(dock.tool_buttons["click_cells"])
+    assert dock.active_tool is None
+    assert "(1, 1) and (0.5, 0.5)" in desk.messages[-1]
+    labels.scale, labels.translate = placement["scale"], placement["translate"]
+    tool = desk.use_tool(dock, "click_cells")
+    desk.click(tool.layer, (12, 12))
+    assert desk.session.class_counts() == [1, 0]
+
+
 def test_cells_of_a_stack_are_annotated_in_the_plane_that_shows_most_of_them(desk):
     stack = np.zeros((4, 64, 64), np.int32)
     stack[1, 10:14, 10:14] = 7

@@ -21,6 +21,7 @@ from napari_convnet.widgets.layers import image_data
 from napari_convnet.widgets.messages import guarded
 from napari_convnet.widgets.object_index import ObjectIndex
 from napari_convnet.widgets.open_image import OpenImage
+from napari_convnet.widgets.placement import lie_alike
 from napari_convnet.widgets.session import Session
 from napari_convnet.widgets.source import Source, source_layers
 
@@ -45,7 +46,7 @@ class ImageOpener:
         Raises
         ------
         UserError
-            CN-401, CN-404, CN-613.
+            CN-401, CN-404, CN-613, CN-616.
         """
         self._arrays(source)
 
@@ -55,7 +56,7 @@ class ImageOpener:
         Raises
         ------
         UserError
-            CN-401, CN-404, CN-613 for layers that cannot be annotated.
+            CN-401, CN-404, CN-613, CN-616 for layers that cannot be annotated.
         """
         image, cells = self._arrays(source)
         known = self._session.open_images.get(source)
@@ -81,6 +82,14 @@ class ImageOpener:
                 f"Layer '{labels.name}' has shape {cells.shape} but image '{images[0].name}' has "
                 f"{image.array.shape[: images[0].ndim]}. Nothing was changed. Choose labels of this image.",
             )
+        if not lie_alike(images[0], labels):
+            raise UserError(
+                "CN-616",
+                f"Layer '{labels.name}' lies elsewhere than image '{images[0].name}': scale {_short(labels.scale)} "
+                f"and {_short(images[0].scale)}, position {_short(labels.translate)} and "
+                f"{_short(images[0].translate)}. Nothing was changed. Give both the same scale and position, or "
+                "choose labels of this image.",
+            )
         return image.array, cells
 
     def _finish(self, source: Source, cells, result: JobResult) -> bool:
@@ -103,6 +112,10 @@ class ImageOpener:
             opened = replace(opened, labels_name=_known_name(project, opened))
         self._session.open_images[source] = opened
         return True
+
+
+def _short(numbers: np.ndarray) -> str:
+    return f"({', '.join(f'{number:.4g}' for number in numbers)})"
 
 
 def _known_name(project: Project, image: OpenImage) -> str:

@@ -94,6 +94,18 @@ def placement_of(layer: Layer) -> Placement:
     )
 
 
+def lie_alike(layer: Layer, other: Layer) -> bool:
+    """Return whether two layers of the same shape cover each other pixel by pixel in the world."""
+    if layer.ndim != other.ndim:
+        return True  # their shapes tell
+    corners = np.array([[0.0] * layer.ndim, *(100.0 * np.eye(layer.ndim))])
+    size = float(np.abs(layer.scale).min())
+    return all(
+        np.allclose(layer.data_to_world(c), other.data_to_world(c), rtol=1e-6, atol=0.01 * size)
+        for c in corners
+    )
+
+
 def data_position(layer: Layer, world_position: Sequence[float], n: int = 2) -> tuple[float, ...]:
     """Return the last ``n`` data coordinates (pixels of level 0) of a position in the world.
 
