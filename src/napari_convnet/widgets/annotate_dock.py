@@ -169,10 +169,7 @@ class AnnotateDock(Dock):
     def _show_status(self) -> None:
         self.project_bar.refresh()
         if self.active_tool is None or not self.active_tool.is_selected:
-            verb = (
-                "Paint strokes" if self.session.task == "segment" else "Click cells or Pick patches"
-            )
-            self.status.setText(f"Choose an image, then {verb}.")
+            self.status.setText(self._first_step())
             return
         if self.session.project is not None and self.session.project.read_only:
             self.status.setText(
@@ -182,6 +179,17 @@ class AnnotateDock(Dock):
         name = self.session.classes[self.session.current_class - 1].name
         tip = _TOOLS[_name_of(self.active_tool)][2]
         self.status.setText(f"{tip} Chosen: {name}. Saved as you go; Ctrl+Z undoes.")
+
+    def _first_step(self) -> str:
+        """Say what to do before a tool is chosen."""
+        source = self.session.source
+        if not source.image_ids:
+            return "Open an image (File > Open) and tick it."
+        if self.session.task == "segment":
+            return "Choose a class and press Paint strokes."
+        if not source.labels_id:
+            return "Find cells… to click them, or Pick patches."
+        return "Choose a class and press Click cells, or Pick patches."
 
     # What happens -----------------------------------------------------------------------------
 

@@ -164,6 +164,9 @@ class NextToLabel(QObject):
         camera.center = (*camera.center[: -viewer.dims.ndisplay], *centre[-viewer.dims.ndisplay :])
         extent = places.sizes[index] * float(np.abs(layer.scale[-2:]).max())
         wanted = share * min(viewer.canvas.size) / max(extent, 1e-9)
+        low, high = layer.extent.world[:, -2:]
+        whole = min(np.asarray(viewer.canvas.size, float) / np.maximum(high - low, 1e-9))
+        wanted = max(wanted, whole)  # never so far out that the image is smaller than the canvas
         if not 1 / _ZOOM_TOLERANCE < camera.zoom / wanted < _ZOOM_TOLERANCE:
             camera.zoom = wanted
 
