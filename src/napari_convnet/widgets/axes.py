@@ -16,6 +16,7 @@ from qtpy.QtWidgets import QComboBox, QDialog, QDialogButtonBox, QFormLayout, QL
 
 from napari_convnet.atomic import write_atomically
 from napari_convnet.errors import UserError
+from napari_convnet.widgets.closed_images import channel
 from napari_convnet.widgets.layers import image_data
 from napari_convnet.widgets.placement import placement_of
 
@@ -129,12 +130,11 @@ def _split(viewer: ViewerModel, layer: Image, axis: int) -> list[Image]:
     n_channels = image_data(layer).array.shape[axis]
     colours = itertools.cycle(MAGENTA_GREEN if n_channels == 2 else CMYBGR)
     placement = placement_of(layer).keep([k for k in range(layer.ndim) if k != axis])
-    before = (slice(None),) * axis
     position, levels = viewer.layers.index(layer), _levels(layer)
     channels = [
         Image(
-            [level[(*before, number)] for level in levels] if layer.multiscale
-            else levels[0][(*before, number)],
+            [channel(level, axis, number) for level in levels] if layer.multiscale
+            else channel(levels[0], axis, number),
             name=f"{layer.name} channel {number + 1}", blending="additive", colormap=colour,
             multiscale=layer.multiscale, metadata={**layer.metadata, _FILE: str(layer.source.path or "")},
             **placement.as_arguments(),
@@ -143,8 +143,8 @@ def _split(viewer: ViewerModel, layer: Image, axis: int) -> list[Image]:
     ]  # fmt: skip
     shown = np.delete(viewer.dims.point[-layer.ndim :], axis)
     viewer.layers.remove(layer)
-    for channel in reversed(channels):
-        viewer.layers.insert(position, channel)
+    for each in reversed(channels):
+        viewer.layers.insert(position, each)
     # The person goes on looking at the same plane.
     first = viewer.dims.ndim - len(shown)
     viewer.dims.set_point(range(first, viewer.dims.ndim), shown)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -12,9 +13,6 @@ from napari_convnet.errors import UserError
 from napari_convnet.images import CleanImage
 from napari_convnet.project import ImageRecord, content_hash
 from napari_convnet.widgets.source import PlaneArrays
-
-#: Readers and layers of `npe2.read`: (data, arguments, layer type).
-_LayerData = tuple
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,22 +60,35 @@ def is_there(image: ImageRecord) -> bool:
     return "://" in image.source or os.path.exists(image.source)
 
 
-def _read_images(image: ImageRecord) -> list[tuple]:
-    """Return (array, name) of the file's image layers that are channels of the annotated image."""
+def read_image_layers(source: str) -> list[tuple[Any, dict[str, Any]]]:
+    """Return array (of the finest level) and arguments of each image layer that napari would make of a file.
+
+    Whatever a reader raises is passed on; readers are code of anyone's.
+    """
     import npe2
 
+    found = []
+    for layer in npe2.read([source], stack=False):
+        data, arguments, kind = (*layer, {}, "image")[:3] if len(layer) < 3 else layer
+        if kind == "image" and data is not None:
+            arguments = arguments or {}
+            is_levels = arguments.get("multiscale") or isinstance(data, list | tuple)
+            found.append((data[0] if is_levels else data, arguments))
+    return found
+
+
+def channel(array: Any, axis: int, number: int) -> Any:
+    """Return one channel of a stack, as lazy as the stack is."""
+    return array[(*(slice(None),) * axis, number)]
+
+
+def _read_images(image: ImageRecord) -> list[tuple]:
+    """Return (array, name) of the file's image layers that are channels of the annotated image."""
     try:
-        found = npe2.read([image.source], stack=False)
+        found = read_image_layers(image.source)
     except Exception as error:
         raise _changed(image, f"could not be read ({error})") from error
-    images = [
-        (
-            data[0] if _is_multiscale(data, arguments) else data,
-            str(arguments.get("name", image.name)),
-        )
-        for data, arguments, kind in (_complete(layer) for layer in found)
-        if kind == "image"
-    ]
+    images = [(array, str(arguments.get("name", image.name))) for array, arguments in found]
     for alike in (images, *_channels_of(images, len(image.shape))):
         fitting = [(array, name) for array, name in alike if tuple(array.shape) == image.shape]
         if any(content_hash(array) == image.content_hash for array, _ in fitting):
@@ -89,20 +100,10 @@ def _channels_of(images: list[tuple], n_axes: int) -> Iterator[list[tuple]]:
     """Yield, for each axis that a stack may have its channels on, the channels as arrays of ``n_axes``."""
     for array, name in images:
         for axis in range(array.ndim if array.ndim == n_axes + 1 else 0):
-            before = (slice(None),) * axis
             yield [
-                (array[(*before, number)], f"{name} channel {number + 1}")
+                (channel(array, axis, number), f"{name} channel {number + 1}")
                 for number in range(array.shape[axis])
             ]
-
-
-def _complete(layer: _LayerData) -> tuple:
-    data, arguments, kind = (*layer, {}, "image")[:3] if len(layer) < 3 else layer
-    return data, arguments or {}, kind
-
-
-def _is_multiscale(data: object, arguments: dict) -> bool:
-    return bool(arguments.get("multiscale", isinstance(data, list | tuple)))
 
 
 def _changed(image: ImageRecord, what: str) -> UserError:

@@ -13,7 +13,7 @@ import numpy as np
 
 from napari_convnet.progress import Progress
 from napari_convnet.project import ImageRecord, content_hash
-from napari_convnet.widgets.closed_images import is_there
+from napari_convnet.widgets.closed_images import channel, is_there, read_image_layers
 
 #: Larger files are shown without a picture, so that a list of slides is there at once.
 _LARGEST_FILE = 300 * 2**20
@@ -109,23 +109,17 @@ def holds(path: Path, image: ImageRecord) -> bool:
 
 def _read(path: Path | str) -> Iterator[Any]:
     """Yield the arrays of a file's images, and their channels; none if it is no image."""
-    import npe2
-
     try:
-        layers = npe2.read([str(path)], stack=False)
+        layers = read_image_layers(str(path))
     except Exception:  # noqa: BLE001 - any reader of anyone's; a file that cannot be read is no image
         return
-    for layer in layers:
-        arguments, kind = (*layer[1:], {}, "image")[:2] if len(layer) < 3 else layer[1:]
-        if kind != "image" or layer[0] is None:
-            continue
-        array = layer[0][0] if isinstance(layer[0], list | tuple) else layer[0]
+    for array, arguments in layers:
         yield array
-        channel_axis = (arguments or {}).get("channel_axis")
+        channel_axis = arguments.get("channel_axis")
         axes = [channel_axis] if channel_axis is not None else range(max(0, array.ndim - 2))
         for axis in axes:
             for number in range(min(array.shape[axis], 16)):
-                yield array[(slice(None),) * axis + (number,)]
+                yield channel(array, axis, number)
 
 
 def _picture_of(image: ImageRecord) -> np.ndarray | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from napari.components import ViewerModel
+from napari.errors import MultipleReaderError
 from napari.layers import Image, Layer
 
 from napari_convnet.errors import UserError
@@ -19,6 +21,16 @@ _VERBS = {
     "annotation-patches": "pick_patches",
     "painting": "paint_strokes",
 }
+
+
+def open_file(viewer: ViewerModel, source: str) -> list[Layer]:
+    """Open a file with the reader of the person's choice, or napari's own where several could."""
+    try:
+        return viewer.open(source, plugin=None)
+    except MultipleReaderError as error:
+        plugins = error.available_plugins
+        plugin = "napari" if "napari" in plugins else plugins[0]
+        return viewer.open(source, plugin=plugin)
 
 
 class ImageSwitcher:
@@ -78,7 +90,7 @@ class ImageSwitcher:
                 f"'{image.name[:60]}' was not opened: {where}. Its annotations are safe. Use Find missing…, or "
                 "open the image in napari; it is recognised by its pixels.",
             )
-        opened = self._session.viewer.open(image.source, plugin=None)
+        opened = open_file(self._session.viewer, image.source)
         return [layer for layer in opened if isinstance(layer, Image)]
 
     def _show_only(self, source: Source, images: Sequence[ImageRecord]) -> None:

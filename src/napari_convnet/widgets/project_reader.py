@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_info, show_warning
 
+from napari_convnet.widgets.closed_images import is_there
 from napari_convnet.widgets.messages import guarded
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _open_images(session: Session) -> None:
     shown = {str(layer.source.path) for layer in viewer.layers if layer.source.path}
     images = [image for image in session.project.images() if image.source]
     waiting = [image for image in images if image.source not in shown]
-    missing = [image for image in waiting if not _may_be_there(image.source)]
+    missing = [image for image in waiting if not is_there(image)]
     found = [image for image in waiting if image not in missing]
     chosen = _first_that_fit(found)
     failed = [image for image in chosen if not _open_image(viewer, image.source)]
@@ -87,10 +88,6 @@ def _open_images(session: Session) -> None:
         show_info(
             f"{len(found) - len(chosen)} more images belong to this project. Open them when you need them."
         )
-
-
-def _may_be_there(source: str) -> bool:
-    return "://" in source or os.path.exists(source)
 
 
 def _first_that_fit(images: list[ImageRecord]) -> list[ImageRecord]:
@@ -111,15 +108,9 @@ def _first_that_fit(images: list[ImageRecord]) -> list[ImageRecord]:
 
 
 def _open_image(viewer: Viewer, source: str) -> bool:
-    """Open a file with the reader of the person's choice, or napari's own where several could."""
-    from napari.errors import MultipleReaderError
+    from napari_convnet.widgets.image_switching import open_file
 
     try:
-        try:
-            return bool(viewer.open(source, plugin=None))
-        except MultipleReaderError as error:
-            plugins = error.available_plugins
-            plugin = "napari" if "napari" in plugins else plugins[0]
-            return bool(viewer.open(source, plugin=plugin))
+        return bool(open_file(viewer, source))
     except Exception:  # noqa: BLE001 - a reader is code of another plugin, and the file may be anything
         return False
