@@ -21,8 +21,8 @@ from napari_convnet.training import (
 )
 from napari_convnet.training.batch_norm import remeasure_batch_norms
 from napari_convnet.training.loop import TrainingLoop
+from napari_convnet.training.measured import MeasuredClasses
 from napari_convnet.training.randomness import own_random
-from napari_convnet.training.validation import Measured
 from synthetic_pictures import blob_set, shape_set
 
 SMALL = {"width": 4, "blocks": 2}
@@ -172,7 +172,7 @@ def test_the_best_epoch_is_returned_with_its_scores(shapes):
 def measured(right, n):
     """Return the measurement of ``right`` right answers of ``n`` in each of two classes."""
     confusion = [[right[0], n - right[0]], [n - right[1], right[1]]]
-    return Measured(0.5, Scores(np.array(confusion)), "classify", np.sum(confusion, axis=1))
+    return MeasuredClasses(0.5, Scores(np.array(confusion)), "classify", np.sum(confusion, axis=1))
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_a_later_epoch_is_better_unless_it_is_worse_by_more_than_chance(earlier,
 def test_pixels_of_few_strokes_are_few_places_that_go_right_or_wrong():
     confusion = np.array([[900, 100], [100, 900]])
     strokes, masks = (
-        Measured(0.5, Scores(confusion), "segment", np.array([n, n])) for n in (2, 200)
+        MeasuredClasses(0.5, Scores(confusion), "segment", np.array([n, n])) for n in (2, 200)
     )
     assert strokes.standard_error > 0.1 > 0.02 > masks.standard_error
 

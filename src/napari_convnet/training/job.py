@@ -28,6 +28,7 @@ from napari_convnet.samples import TrainingSet
 from napari_convnet.settings import TrainingSettings
 from napari_convnet.training.events import TrainingStarted
 from napari_convnet.training.loop import TrainingLoop
+from napari_convnet.training.objectives import output_count
 from napari_convnet.training.randomness import own_random
 
 Result = TypeVar("Result")
@@ -167,7 +168,7 @@ def _build(
         module = build_network(
             network,
             samples.in_channels,
-            len(samples.classes),
+            output_count(samples),
             samples.input_size,
             **network_settings,
         )

@@ -9,7 +9,6 @@ from collections.abc import Generator, Iterator
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from napari_convnet.errors import UserError
@@ -19,15 +18,14 @@ from napari_convnet.samples import TrainingSet
 from napari_convnet.settings import TrainingSettings
 from napari_convnet.training.batch_norm import ENOUGH_STEPS, remeasure_batch_norms
 from napari_convnet.training.events import BatchFinished, EpochFinished, StoppedEarly
+from napari_convnet.training.measured import Measured
+from napari_convnet.training.objectives import objective_of
 from napari_convnet.training.randomness import own_random
-from napari_convnet.training.validation import Measured, Validation
 
 #: The learning rate grows over these first steps, while Adam's averages find their feet.
 _WARM_UP_STEPS = 20
 #: Gradients are shortened to this length: rarely reached, it takes the edge off a freak batch.
 _LONGEST_GRADIENT = 5.0
-#: With fewer held-out places of a class than this its score is a rough guess.
-_ENOUGH_PLACES = 5
 
 
 class TrainingLoop:
@@ -50,7 +48,7 @@ class TrainingLoop:
         self.optimiser = torch.optim.AdamW(
             self.learning, lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
-        self.class_weights = _class_weights(samples).to(device) if settings.balance else None
+        self.objective = objective_of(samples, settings, device)
         self.random = torch.Generator().manual_seed(settings.seed)
         self.steps_per_epoch = samples.batches_per_epoch(settings.batch_size)
         self.total_steps = self.steps_per_epoch * settings.epochs
@@ -121,14 +119,14 @@ class TrainingLoop:
         targets = targets.to(self.device)
         self.step += 1
         with own_random(self.settings.seed, self.step, self.device):
-            logits = self.module(inputs)
-        loss = F.cross_entropy(logits, targets, weight=self.class_weights, ignore_index=-1)
+            outputs = self.module(inputs)
+        loss = self.objective.loss(outputs, targets)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.learning, _LONGEST_GRADIENT)
-        correct = (logits.detach().argmax(1) == targets).sum()
+        tally = self.objective.tally(outputs.detach(), targets)
         # One transfer from the device instead of four.
-        numbers = torch.stack([loss.detach(), norm, correct, (targets >= 0).sum()]).tolist()
+        numbers = torch.cat([torch.stack([loss.detach(), norm]), tally]).tolist()
         if not math.isfinite(numbers[0]) or not math.isfinite(numbers[1]):
             return None  # one invalid step would spoil every weight
         self.optimiser.step()
@@ -172,7 +170,7 @@ class TrainingLoop:
             training_loss=loss,
             training_accuracy=accuracy,
             validation_loss=measured.loss if measured else None,
-            validation_accuracy=measured.scores.accuracy if measured else None,
+            validation_accuracy=measured.accuracy if measured else None,
             score=measured.score if measured else None,
             learning_rate=rate,
             is_best=is_best,
@@ -205,11 +203,14 @@ class TrainingLoop:
 
     def _measure(self, epoch: int) -> Generator[Progress, None, Measured]:
         began = time.monotonic()
-        validation = Validation(self.samples)
-        for _ in validation.steps(self.module, self.device, 4 * self.settings.batch_size):
+        measurement = self.objective.measurement()
+        self.module.eval()
+        for inputs, targets in self.samples.validation_batches(4 * self.settings.batch_size):
+            with torch.inference_mode():
+                measurement.add(self.module(inputs.to(self.device)).float(), targets)
             yield Progress(**self._where(epoch, ", measuring"))
         self.validation_seconds = time.monotonic() - began
-        return validation.result
+        return measurement.result
 
     def best_network(self) -> nn.Module:
         """Return the best epoch's network, on the CPU and in evaluation mode."""
@@ -218,7 +219,8 @@ class TrainingLoop:
 
     def describe_scores(self) -> dict[str, Any]:
         """Return the best epoch's scores and what they were measured on, as JSON values."""
-        warnings = (self.stopped_because, self.samples.warning, self._few_places())
+        rough = self.best_measured.warning if self.best_measured else ""
+        warnings = (self.stopped_because, self.samples.warning, rough)
         described: dict[str, Any] = {
             "measured_on": self.samples.description,
             "warning": " ".join(filter(None, warnings)),
@@ -227,25 +229,8 @@ class TrainingLoop:
             "seconds": round(self.seconds, 2),
         }
         if self.best_measured is not None:
-            names = [info.name for info in self.samples.classes]
-            described["validation"] = self.best_measured.scores.as_dict(names)
+            described["validation"] = self.best_measured.as_dict()
         return described
-
-    def _few_places(self) -> str:
-        """Warn where strokes are held out in so few places that their score says little."""
-        if self.best_measured is None or self.samples.task != "segment":
-            return ""
-        fewest = int(self.best_measured.spots.min())
-        if fewest >= _ENOUGH_PLACES:
-            return ""
-        return f"Only {fewest} held-out places of one class: the score is a rough guess."
-
-
-def _class_weights(samples: TrainingSet) -> Tensor:
-    """Weigh classes by the inverse root of their counts: rare ones count more but do not rule."""
-    counts = torch.as_tensor(samples.class_counts(), dtype=torch.float32)
-    weights = torch.where(counts > 0, counts.clamp(min=1).rsqrt(), torch.zeros(()))
-    return weights * (counts > 0).sum() / weights.sum()
 
 
 def _copy_weights(module: nn.Module) -> dict[str, Tensor]:

@@ -1,0 +1,137 @@
+"""Objectives: what a task's network is taught and how it is measured; the loop knows nothing of it.
+
+A new task is a class of the form of `Objective` and a line in `objective_of`; the set of samples says
+which task it is. `ClassObjective` is the example to start from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from napari_convnet.samples import TrainingSet
+from napari_convnet.scores import Scores, confusion_matrix
+from napari_convnet.settings import TrainingSettings
+from napari_convnet.training.measured import Measured, MeasuredClasses
+
+
+class Measurement(Protocol):
+    """Held-out samples being measured, batch by batch."""
+
+    def add(self, outputs: Tensor, targets: Tensor) -> None:
+        """Count a batch: the network's float32 outputs on its device, the targets on the CPU."""
+
+    @property
+    def result(self) -> Measured:
+        """Loss and scores of everything that was added."""
+
+
+class Objective(Protocol):
+    """What a task's network is taught and how it is measured."""
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of a training batch, a scalar with a gradient; both on the network's device."""
+
+    def tally(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return ``(2,)``: right answers and answers of a training batch; no gradient is needed.
+
+        Their quotient over an epoch is what the curves call training accuracy.
+        """
+
+    def measurement(self) -> Measurement:
+        """Begin to measure the held-out samples."""
+
+
+def objective_of(
+    samples: TrainingSet, settings: TrainingSettings, device: torch.device
+) -> Objective:
+    """Return what a set of samples teaches."""
+    # "locate" (positions and heat maps) goes here, by ``samples.task``.
+    return ClassObjective(samples, settings, device)
+
+
+def output_count(samples: TrainingSet) -> int:
+    """Return how many channels (classify, segment: one a class) the network's output has."""
+    return len(samples.classes)
+
+
+class ClassObjective:
+    """Classes of patches ``(N,)`` or of pixels ``(N, Y, X)``: cross-entropy; -1 = not annotated.
+
+    Parameters
+    ----------
+    samples
+        Gives the classes and their counts.
+    settings
+        Whether rare classes count more.
+    device
+        Where losses are computed.
+    """
+
+    def __init__(
+        self, samples: TrainingSet, settings: TrainingSettings, device: torch.device
+    ) -> None:
+        self.samples = samples
+        self._weights = None
+        if settings.balance:
+            self._weights = class_weights(samples.class_counts()).to(device)
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean loss over what is annotated, weighted by class."""
+        return F.cross_entropy(outputs, targets, weight=self._weights, ignore_index=-1)
+
+    def tally(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return right answers and answers."""
+        return torch.stack([(outputs.argmax(1) == targets).sum(), (targets >= 0).sum()])
+
+    def measurement(self) -> _ClassMeasurement:
+        """Begin to measure the held-out samples."""
+        return _ClassMeasurement(self.samples)
+
+
+class _ClassMeasurement:
+    """A confusion matrix and a loss that grow batch by batch."""
+
+    def __init__(self, samples: TrainingSet) -> None:
+        n_classes = len(samples.classes)
+        self._samples = samples
+        self._confusion = np.zeros((n_classes, n_classes), np.int64)
+        self._loss_sum = 0.0
+
+    def add(self, outputs: Tensor, targets: Tensor) -> None:
+        loss = F.cross_entropy(
+            outputs, targets.to(outputs.device), ignore_index=-1, reduction="sum"
+        )
+        predicted = outputs.argmax(1).cpu().numpy()
+        self._loss_sum += loss.item()
+        self._confusion += confusion_matrix(targets.numpy(), predicted, len(self._confusion))
+
+    @property
+    def result(self) -> MeasuredClasses:
+        """Mean loss over samples or pixels, and the scores."""
+        n = max(1, int(self._confusion.sum()))
+        return MeasuredClasses(
+            self._loss_sum / n,
+            Scores(self._confusion),
+            self._samples.task,
+            self._samples.validation_spots(),
+            tuple(info.name for info in self._samples.classes),
+        )
+
+
+def class_weights(counts: Sequence[int] | np.ndarray) -> Tensor:
+    """Weigh classes by the inverse root of their counts: rare ones count more but do not rule.
+
+    Returns
+    -------
+    Tensor
+        ``(K,)`` float32 with mean 1 over the classes that occur; the others have 0.
+    """
+    numbers = torch.as_tensor(counts, dtype=torch.float32)
+    weights = torch.where(numbers > 0, numbers.clamp(min=1).rsqrt(), torch.zeros(()))
+    return weights * (numbers > 0).sum() / weights.sum()
