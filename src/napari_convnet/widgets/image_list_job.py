@@ -129,14 +129,17 @@ def _picture_of(image: ImageRecord) -> np.ndarray | None:
     return next((small_picture(array) for array in _read(image.source)), None)
 
 
-def small_picture(array: Any) -> np.ndarray | None:
-    """Return ``(Y, X, 3)`` uint8 of the middle plane of an image, bright as napari would show it."""
+def small_picture(array: Any, side: int = _SIDE) -> np.ndarray | None:
+    """Return ``(Y, X, 3)`` uint8 of the middle plane of an image, bright as napari would show it.
+
+    ``side`` is the most pixels that it may have along an axis.
+    """
     is_colour = array.ndim >= 3 and array.shape[-1] in (3, 4)
     n_leading = array.ndim - 2 - is_colour
     if n_leading < 0 or 0 in array.shape:
         return None
     plane = array[tuple(size // 2 for size in array.shape[:n_leading])]
-    step = max(1, -(-max(plane.shape[:2]) // _SIDE))
+    step = max(1, -(-max(plane.shape[:2]) // side))
     small = np.nan_to_num(np.asarray(plane[::step, ::step]).astype(np.float32))
     if is_colour:
         small = small[..., :3] / (255 if array.dtype == np.uint8 else max(1e-9, small.max())) * 255

@@ -26,6 +26,12 @@ _OPTIONS = (
 )  # fmt: skip
 
 
+_SIZE_TIPS = {
+    False: "Side of the square that is cut around a cell or shown at once.",
+    True: "Side of the square that every image is resized to.",
+}
+
+
 class NetworkForm(QWidget):
     """The Train dock's form; `said` carries what a person should know before pressing Train."""
 
@@ -42,9 +48,7 @@ class NetworkForm(QWidget):
         self.epochs = _number(
             "Epochs", "Passes over the training samples; automatic fits their number.", 0, 10_000
         )
-        self.patch_size = _number(
-            "Patch size", "Side of the square that is cut around a cell or shown at once.", 0, 1024
-        )
+        self.patch_size = _number("Patch size", _SIZE_TIPS[False], 0, 1024)
         self.patch_size.setSuffix(" px")
         form = QFormLayout()
         form.setContentsMargins(0, 0, 0, 0)
@@ -53,6 +57,7 @@ class NetworkForm(QWidget):
             ("Epochs", self.epochs), ("Patch size", self.patch_size),
         ):  # fmt: skip
             form.addRow(label, control)
+        self._size_label = form.labelForField(self.patch_size)
         self.options = SettingsForm(TrainingSettings, _OPTIONS)
         self.more = QCollapsible("More options")
         self.more.setDuration(0)
@@ -67,8 +72,10 @@ class NetworkForm(QWidget):
         self.network.currentTextChanged.connect(self._show_network)
         self.pretrained.activated.connect(self._choose_pretrained)
 
-    def show_task(self, task: str) -> None:
-        """Offer the networks of a task."""
+    def show_task(self, task: str, whole_images: bool = False) -> None:
+        """Offer the networks of a task; whole images are resized where patches would be cut."""
+        self._size_label.setText("Image size" if whole_images else "Patch size")
+        self.patch_size.setToolTip(_SIZE_TIPS[whole_images])
         self.network.clear()
         self.network.addItems(NETWORKS_BY_TASK[task])
         self.options.set_value({"batch_size": _BATCH_SIZES[task]})

@@ -14,6 +14,8 @@ from napari_convnet.widgets.controls import push_button, row, scrolling_column, 
 from napari_convnet.widgets.curves import Curves
 from napari_convnet.widgets.device_line import DeviceLine
 from napari_convnet.widgets.dock import Dock
+from napari_convnet.widgets.folder_job import FolderRequest
+from napari_convnet.widgets.folder_panel import FolderPanel
 from napari_convnet.widgets.messages import guarded
 from napari_convnet.widgets.model_bar import ModelBar
 from napari_convnet.widgets.network_form import NetworkForm
@@ -41,6 +43,7 @@ class TrainDock(Dock):
 
     def _build(self) -> None:
         self.summary = text_line("What training would use")
+        self.folder_panel = FolderPanel(self)
         self.form = NetworkForm()
         self.train_button = push_button(
             "Train", "Train on everything that is annotated.", self.train
@@ -58,6 +61,7 @@ class TrainDock(Dock):
         self.device_line = DeviceLine()
         column = scrolling_column(self)
         column.addWidget(self.summary)
+        column.addWidget(self.folder_panel)
         column.addWidget(self.form)
         column.addLayout(row(self.train_button, self.stop_button))
         column.addWidget(self.bar)
@@ -74,6 +78,7 @@ class TrainDock(Dock):
         self.predicting.changed.connect(self._show_state)
         self.predicting.said.connect(self._say)
         self.form.said.connect(self._say)
+        self.folder_panel.changed.connect(self._show_task)
         session.task_changed.connect(self._show_task)
         session.annotations_changed.connect(self._show_summary)
         session.classes_changed.connect(self._show_summary)
@@ -86,10 +91,20 @@ class TrainDock(Dock):
         self.curves.release()
 
     def _show_task(self) -> None:
-        self.form.show_task(self.session.task)
+        self.form.show_task(self._task, whole_images=self.folder_panel.folder is not None)
         self._show_summary()
 
+    @property
+    def _task(self) -> str:
+        """What is trained: a folder's images are classified, whatever is annotated."""
+        return "classify" if self.folder_panel.folder else self.session.task
+
     def _show_summary(self) -> None:
+        self.summary.setVisible(self.folder_panel.folder is None)
+        if self.folder_panel.folder is not None:
+            self._missing = ""
+            self._show_state()
+            return
         names, counts = [info.name for info in self.session.classes], self.session.class_counts()
         unit = "painted pixels" if self.session.task == "segment" else "annotations"
         parts = ", ".join(f"{name}: {count:,}" for name, count in zip(names, counts, strict=True))
@@ -121,18 +136,31 @@ class TrainDock(Dock):
         self.predicting.stop()
 
     def _start(self) -> None:
-        session, form = self.session, self.form
-        request = TrainingRequest(
-            task=session.task, planes=collect_planes(session), classes=session.classes,
-            network=form.network.currentText(), settings=form.settings(read_preferences().device),
-            chooses_epochs=form.epochs.value() == 0, patch_size=form.patch_size.value(), pretrained=form.weights,
-            name=f"{session.task} {datetime.now():%Y-%m-%d %H.%M}",
-        )  # fmt: skip
+        request = self._request()
         self._say("")
-        self.curves.clear("mean IoU" if session.task == "segment" else "balanced accuracy")
+        self.curves.clear("mean IoU" if self._task == "segment" else "balanced accuracy")
         self.curves.show()
         self.bar.setRange(0, 0)
-        self.training.start(request, form.record(), self._on_progress, self._on_done)
+        self.training.start(request, self.form.record(), self._on_progress, self._on_done)
+
+    def _request(self) -> TrainingRequest | FolderRequest:
+        """Return what to train, as the dock shows it."""
+        session, form, folder = self.session, self.form, self.folder_panel.folder
+        common = {
+            "network": form.network.currentText(), "settings": form.settings(read_preferences().device),
+            "chooses_epochs": form.epochs.value() == 0, "pretrained": form.weights,
+        }  # fmt: skip
+        now = f"{datetime.now():%Y-%m-%d %H.%M}"
+        if folder is not None:
+            together = self.folder_panel.together.text().strip()
+            return FolderRequest(
+                folder=folder, together=together, input_size=form.patch_size.value(),
+                name=f"{folder.root.name[:40]} {now}", **common,
+            )  # fmt: skip
+        return TrainingRequest(
+            task=session.task, planes=collect_planes(session), classes=session.classes,
+            patch_size=form.patch_size.value(), name=f"{session.task} {now}", **common,
+        )  # fmt: skip
 
     def _on_progress(self, events: tuple[Progress, ...]) -> None:
         for event in events:
@@ -174,6 +202,9 @@ class TrainDock(Dock):
             read_preferences().predicts_after_training
             and not self.is_closed
             and self.session.source.image_ids
+            and (
+                model.card.task != "classify" or model.card.patch_size
+            )  # a model of whole images is not for these cells
         ):
             self.predicting.start(after=self.result.text())
 

@@ -60,7 +60,7 @@ def training_steps(
     settings = request.settings
     if request.chooses_epochs:
         settings = replace(settings, epochs=suggest_epochs(samples, settings.batch_size))
-    weights = _pretrained(request)
+    weights = pretrained_weights(request.pretrained, request.network)
     try:
         model = yield from train(
             samples,
@@ -146,12 +146,13 @@ def choose_patch_size(planes: tuple[AnnotatedPlane, ...]) -> int:
     return int(np.clip(round(diameter * _SURROUNDINGS / 8) * 8, *_PATCH_SIZES))
 
 
-def _pretrained(request: TrainingRequest):
-    if request.pretrained == "none":
+def pretrained_weights(pretrained: str, network: str):
+    """Return the weights to start from: None, ImageNet's, or those of a file."""
+    if pretrained == "none":
         return None
     from napari_convnet.model_file import read_weights
     from napari_convnet.networks import download_weights
 
-    if request.pretrained == "imagenet":
-        return download_weights(request.network)
-    return read_weights(request.pretrained)
+    if pretrained == "imagenet":
+        return download_weights(network)
+    return read_weights(pretrained)

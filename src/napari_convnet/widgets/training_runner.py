@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QWidget
 
 from napari_convnet.progress import Progress, format_seconds, seconds_left
 from napari_convnet.widgets.background import JobResult
+from napari_convnet.widgets.folder_job import FolderRequest, folder_training_steps
 from napari_convnet.widgets.job_slot import JobSlot
 from napari_convnet.widgets.messages import guarded
 from napari_convnet.widgets.session import Session
@@ -43,7 +44,7 @@ class TrainingRunner(QObject):
 
     def start(
         self,
-        request: TrainingRequest,
+        request: TrainingRequest | FolderRequest,
         record: Mapping[str, Any],
         on_progress: Callable[[tuple[Progress, ...]], None],
         on_done: Callable[[JobResult], None],
@@ -60,18 +61,26 @@ class TrainingRunner(QObject):
         project = self._session.project
         self._project = None
         if project is not None and not project.read_only:
-            data = {"planes": len(request.planes), "counts": self._session.class_counts()}
             self._run_id = project.start_run(
-                request.task, request.network, settings=dict(record), data=data
+                request.task, request.network, settings=dict(record), data=self._data(request)
             )
             self._project = project
         self._started = self._first_step = time.monotonic()
         self._best = (0, 0)
         self._slot.start(
-            lambda stop: training_steps(request, stop), description="Training",
+            lambda stop: _steps(request, stop), description="Training",
             on_progress=lambda events: self._on_progress(events, on_progress),
             on_done=lambda result: self._on_done(result, on_done),
         )  # fmt: skip
+
+    def _data(self, request: TrainingRequest | FolderRequest) -> dict[str, Any]:
+        if isinstance(request, FolderRequest):
+            folder = request.folder
+            return {
+                "folder": str(folder.root), "images": len(folder.files), "classes": list(folder.class_names),
+                "keep together": request.together,
+            }  # fmt: skip
+        return {"planes": len(request.planes), "counts": self._session.class_counts()}
 
     def time_text(self, last: Progress) -> str:
         """Say what is going on, for how long it has, and how long it will."""
@@ -121,3 +130,9 @@ class TrainingRunner(QObject):
             self._run_id, result.outcome, scores=dict(trained.model.card.scores) if trained else {},
             model_bytes=trained.data if trained else None, message=result.error_text,
         )  # fmt: skip
+
+
+def _steps(request: TrainingRequest | FolderRequest, stop: Any) -> Any:
+    if isinstance(request, FolderRequest):
+        return folder_training_steps(request, stop)
+    return training_steps(request, stop)
