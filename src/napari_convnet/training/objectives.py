@@ -78,7 +78,7 @@ class ClassObjective:
     ) -> None:
         self.samples = samples
         self._weights = None
-        if settings.balance:
+        if settings.balance == "weighted_loss":
             self._weights = class_weights(samples.class_counts()).to(device)
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ class SettingsForm(QWidget):
         self.controls = {}
         for name in names:
             choices = dict(options[name])
+            choices.pop("group", None)
             label = choices.pop("label", name.replace("_", " "))
             control = create_widget(
                 value=defaults[name],
