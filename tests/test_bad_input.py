@@ -147,10 +147,10 @@ def test_nan_pixels_are_ignored_and_counted(blobs, tmp_path):
     model = tmp_path / "m.safetensors"
     result = train_segment(images, labels, model)
     assert result.exit_code == 0, result.output
-    assert "'field_0.tif': 17 pixels" in result.stderr
+    assert "'field_0.tif': 17 invalid pixels" in result.stderr
     result = command("predict", model, images, "-o", tmp_path / "out", "--device", "cpu")
     assert result.exit_code == 0, result.output
-    assert "17 pixels" in result.stderr
+    assert "17 invalid pixels" in result.stderr
     assert (tifffile.imread(tmp_path / "out" / "field_0_classes.tif") > 0).all()
 
 

@@ -46,9 +46,9 @@ def fail(error: UserError) -> NoReturn:
 
 
 def say_ignored(image: CleanImage) -> None:
-    """Say how many pixels of an image are not used, if any."""
-    if image.n_invalid:
-        say(f"'{image.name}': {image.n_invalid:,} pixels are NaN or infinite and are ignored.")
+    """Say what of an image is not used or cannot be seen, if anything."""
+    for note in image.notes:
+        say(str(note))
 
 
 def follow(steps: Generator[Step, None, Result], description: str) -> Result:

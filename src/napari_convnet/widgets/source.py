@@ -10,7 +10,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 
 from napari_convnet.errors import UserError
-from napari_convnet.images import CleanImage, clean_image
+from napari_convnet.images import CleanImage, clean_image, join_channels
 from napari_convnet.widgets.layers import image_data, layer_id
 
 
@@ -69,13 +69,7 @@ class PlaneArrays:
 
     def clean(self) -> CleanImage:
         """Bring the channels into the core's form; for a worker's thread."""
-        parts = [clean_image(pixels, axes, name) for pixels, axes, name in self.channels]
-        invalid = [part.invalid for part in parts if part.invalid is not None]
-        return CleanImage(
-            np.concatenate([part.pixels for part in parts]),
-            np.logical_or.reduce(invalid) if invalid else None,
-            parts[0].name,
-        )
+        return join_channels([clean_image(*channel) for channel in self.channels])
 
 
 def find_by_id(viewer: ViewerModel, identifier: str) -> Layer | None:

@@ -1,20 +1,22 @@
-"""Images: checked, brought into one form, and normalised.
-
-Inside the core an image is ``(C, Y, X)`` float32, whatever came in; the conversion happens here and only once.
-"""
+"""Images and labels checked, and images brought into one form: ``(C, Y, X)`` float32, whatever came in."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from napari_convnet.errors import UserError
-
-NormalisationMode = Literal["per_image", "training_set", "unit"]
+from napari_convnet.images.notes import (
+    ROUNDED,
+    TRANSPARENCY,
+    ImageNote,
+    invalid_pixels,
+    is_rounded,
+    no_contrast,
+)
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,14 @@ class CleanImage:
         ``(Y, X)`` bool, True where a channel was NaN or infinite, or None where all were finite.
     name
         What to call it in messages.
+    notes
+        What a person should know about it.
     """
 
     pixels: np.ndarray
     invalid: np.ndarray | None
     name: str
+    notes: tuple[ImageNote, ...] = ()
 
     @property
     def n_channels(self) -> int:
@@ -62,7 +67,8 @@ def clean_image(array: np.ndarray, axes: str, name: str = "image") -> CleanImage
     Returns
     -------
     CleanImage
-        NaN and infinite pixels are replaced by the median of their channel and marked.
+        NaN and infinite pixels are replaced by the median of their channel and marked. Its notes tell of these, of
+        transparency that was left out, of values that float32 rounds, and of an image without contrast.
 
     Raises
     ------
@@ -81,22 +87,36 @@ def clean_image(array: np.ndarray, axes: str, name: str = "image") -> CleanImage
             "CN-602",
             f"'{name}' has shape {array.shape}, which does not fit axes {axes}. Choose one plane of it.",
         )
+    notes = []
     if axes == "YXC":
         array = np.moveaxis(array, -1, 0)
-        array = array[:3] if array.shape[0] == 4 else array
+        if len(array) == 4:
+            if array[3].min() < array[3].max():  # the same everywhere, it says nothing
+                notes.append(TRANSPARENCY)
+            array = array[:3]
     elif axes == "YX":
         array = array[np.newaxis]
+    if is_rounded(array):
+        notes.append(ROUNDED)
     finite = np.isfinite(array)
     if finite.all():
-        return CleanImage(_float32(array), None, name)
-    if not finite.any(axis=(1, 2)).all():
+        pixels, invalid = _float32(array), None
+    elif not finite.any(axis=(1, 2)).all():
         raise UserError(
             "CN-603", f"'{name}' has a channel without a single valid pixel. Choose another image."
         )
+    else:
+        pixels, invalid = _without_gaps(array, finite), ~finite.all(axis=0)
+        notes.append(invalid_pixels(int(invalid.sum())))
+    notes.append(no_contrast(pixels))
+    return CleanImage(pixels, invalid, name, tuple(ImageNote(name, text) for text in notes if text))
+
+
+def _without_gaps(array: np.ndarray, finite: np.ndarray) -> np.ndarray:
     pixels = array.astype(np.float64)
     for channel, valid in zip(pixels, finite, strict=True):
         channel[~valid] = np.median(channel[valid])
-    return CleanImage(_float32(pixels), ~finite.all(axis=0), name)
+    return _float32(pixels)
 
 
 def _float32(array: np.ndarray) -> np.ndarray:
@@ -111,8 +131,19 @@ def _float32(array: np.ndarray) -> np.ndarray:
 def repeat_grey(image: CleanImage, n_channels: int) -> CleanImage:
     """Show a grey image as red, green and blue where three channels are wanted: folders of pictures often mix both."""
     if n_channels == 3 and image.n_channels == 1:
-        return CleanImage(np.repeat(image.pixels, 3, axis=0), image.invalid, image.name)
+        return replace(image, pixels=np.repeat(image.pixels, 3, axis=0))
     return image
+
+
+def join_channels(images: Sequence[CleanImage]) -> CleanImage:
+    """Put images of the same size together as the channels of one, which is called like the first."""
+    invalid = [image.invalid for image in images if image.invalid is not None]
+    return CleanImage(
+        np.concatenate([image.pixels for image in images]),
+        np.logical_or.reduce(invalid) if invalid else None,
+        images[0].name,
+        tuple(note for image in images for note in image.notes),
+    )
 
 
 def check_labels(labels: np.ndarray, shape: tuple[int, ...], name: str = "labels") -> np.ndarray:
@@ -150,60 +181,6 @@ def check_labels(labels: np.ndarray, shape: tuple[int, ...], name: str = "labels
     return labels.astype(labels.dtype.newbyteorder("="), copy=False)
 
 
-@dataclass(frozen=True)
-class Normalisation:
-    """How intensities are brought to a common scale; travels with the model.
-
-    Parameters
-    ----------
-    mode
-        ``"per_image"``: zero mean and unit standard deviation of each image by itself, so that exposure does not
-        matter; ``"training_set"``: the training set's mean and standard deviation for all images, so that brightness
-        can tell classes apart; ``"unit"``: nothing is changed.
-    mean, std
-        One number per channel, in intensities of the image; used by ``"training_set"`` only.
-    """
-
-    mode: NormalisationMode = "per_image"
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
-
-    @classmethod
-    def fit(cls, mode: NormalisationMode, images: Iterable[np.ndarray]) -> Normalisation:
-        """Measure what the mode needs on training images ``(C, Y, X)`` (never on held-out ones)."""
-        if mode != "training_set":
-            return cls(mode)
-        moments = [
-            (image.mean((1, 2), dtype=np.float64), image.var((1, 2), dtype=np.float64))
-            for image in images
-        ]
-        means = np.array([mean for mean, _ in moments])
-        mean = means.mean(axis=0)
-        # Variance within images plus variance between them; squares of raw values would cancel out.
-        variance = np.mean([within for _, within in moments], axis=0) + means.var(axis=0)
-        std = _floor_std(np.sqrt(variance), mean)
-        return cls(mode, tuple(map(float, mean)), tuple(map(float, std)))
-
-    def apply(self, image: np.ndarray) -> np.ndarray:
-        """Normalise an image ``(C, Y, X)``, float32 in and out."""
-        if self.mode == "unit":
-            return image
-        if self.mode == "per_image":
-            mean = image.mean((1, 2), dtype=np.float64)
-            std = _floor_std(image.std((1, 2), dtype=np.float64), mean)
-        else:
-            mean, std = np.asarray(self.mean), np.asarray(self.std)
-        normalised = np.empty_like(image)
-        for source, target, offset, scale in zip(image, normalised, mean, std, strict=True):
-            target[:] = (source.astype(np.float64) - offset) / scale  # double for one channel only
-        return normalised
-
-
-def _floor_std(std: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """Keep a constant channel from being divided by (nearly) zero: it becomes zeros instead."""
-    return np.where(std > 1e-6 * np.abs(mean) + 1e-30, std, 1.0)
-
-
 def cut_patch(image: np.ndarray, centre: Sequence[float], size: int) -> np.ndarray:
     """Cut a square patch around a position, repeating the image's border where it reaches outside.
 
@@ -221,9 +198,17 @@ def cut_patch(image: np.ndarray, centre: Sequence[float], size: int) -> np.ndarr
     numpy.ndarray
         ``(C, size, size)``, a copy in the image's dtype.
     """
+    rows, columns = patch_pixels(image.shape[-2:], centre, size)
+    return image[:, rows[:, None], columns[None, :]]
+
+
+def patch_pixels(
+    shape: Sequence[int], centre: Sequence[float], size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows and the columns, ``(size,)`` each, of the patch that `cut_patch` cuts of a ``shape`` (Y, X)."""
     rows, columns = (
         # Halves always up: rounding to even would shift every second patch by a pixel.
         np.clip(np.arange(size) + math.floor(position - size / 2 + 1), 0, extent - 1)
-        for position, extent in zip(centre, image.shape[-2:], strict=True)
+        for position, extent in zip(centre, shape, strict=True)
     )
-    return image[:, rows[:, None], columns[None, :]]
+    return rows, columns
