@@ -11,6 +11,7 @@ from napari_convnet.images import CleanImage, clean_image
 from napari_convnet.samples import (
     AnnotatedObjects,
     AnnotatedPixels,
+    AugmentationSettings,
     ClassificationSet,
     SegmentationSet,
     images_held_out,
@@ -74,7 +75,7 @@ def test_no_pixel_of_a_training_patch_lies_where_validation_looks(
     ]
     draws = torch.Generator().manual_seed(seed)
     seen = []
-    for inputs, targets in samples.training_batches(8, draws, augment=False):
+    for inputs, targets in samples.training_batches(8, draws, augment=None):
         assert (targets >= 0).flatten(1).any(1).all()  # something to learn from in every patch
         seen.append(places_in(inputs))
     shown = [places_in(inputs) for inputs, _ in samples.validation_batches(8)]
@@ -108,7 +109,7 @@ def test_patches_show_the_labels_of_their_own_pixels():
         normalisation="unit",
     )  # fmt: skip
     draws = torch.Generator().manual_seed(0)
-    inputs, targets = next(iter(samples.training_batches(16, draws, augment=False)))
+    inputs, targets = next(iter(samples.training_batches(16, draws, augment=None)))
     rows, columns = inputs[:, 1].int().numpy(), inputs[:, 2].int().numpy()
     known = targets.numpy() >= 0
     np.testing.assert_array_equal(targets.numpy()[known] + 1, labels[rows[known], columns[known]])
@@ -124,7 +125,7 @@ def test_a_thin_class_is_drawn_as_often_as_the_other():
     shows_it = [
         (targets == 1).flatten(1).any(1).float().mean().item()
         for _, targets in samples.training_batches(
-            8, torch.Generator().manual_seed(0), augment=False
+            8, torch.Generator().manual_seed(0), augment=None
         )
     ]
     assert 0.35 < np.mean(shows_it) < 0.75
@@ -139,7 +140,7 @@ def test_an_augmented_patch_never_loses_all_its_labels():
     )  # fmt: skip
     draws = torch.Generator().manual_seed(0)
     for _ in range(5):
-        for _, targets in samples.training_batches(1, draws, augment=True):
+        for _, targets in samples.training_batches(1, draws, augment=AugmentationSettings()):
             assert (targets >= 0).any()
 
 
@@ -299,7 +300,7 @@ def test_an_epoch_shows_every_training_sample_once():
     part = cells(53, (500, 500), 0)
     samples = ClassificationSet.from_objects([part], CLASSES, patch_size=8, normalisation="unit")
     draws = torch.Generator().manual_seed(0)
-    batches = list(samples.training_batches(16, draws, augment=False))
+    batches = list(samples.training_batches(16, draws, augment=None))
     assert len(batches) == samples.batches_per_epoch(16)
     sizes = [len(targets) for _, targets in batches]
     assert max(sizes) - min(sizes) <= 1

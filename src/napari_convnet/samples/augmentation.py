@@ -1,78 +1,261 @@
-"""Augmentation: many looks from few annotations, on whole batches at once."""
+"""Augmentation: many looks from few annotations, on whole batches at once.
+
+A `Looks` is drawn first and then applied to whatever belongs to the pictures: pixels, painted
+classes, maps and positions.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from napari_convnet.settings import TrainingSettings
+
+#: Largest changes of contrast and brightness that suit cells, whose stain counts.
+CELL_INTENSITY = 0.2
+
+
+@dataclass(frozen=True)
+class AugmentationSettings:
+    """How much pictures may change.
+
+    Parameters
+    ----------
+    flip_x, flip_y
+        Whether pictures are mirrored left and right, up and down; each with a chance of one half.
+    rotation
+        Smallest and largest turn in degrees, counterclockwise. Microscope images have no up or down, so any
+        rotation is as likely as any other.
+    scale
+        Smallest and largest magnification; as likely in proportion, not in difference.
+    translation_x, translation_y
+        Smallest and largest shift to the right and down, in pixels.
+    crop
+        The frame moves by up to half of this share of the side, each way.
+    brightness
+        Largest shift of each channel, in standard deviations of a normalised image; -1 = as suits the
+        task.
+    contrast
+        Largest change of contrast, as a share; -1 = as suits the task.
+    """
+
+    flip_x: bool = True
+    flip_y: bool = False
+    rotation: tuple[float, float] = (-180.0, 180.0)
+    scale: tuple[float, float] = (0.8, 1.25)
+    translation_x: tuple[float, float] = (0.0, 0.0)
+    translation_y: tuple[float, float] = (0.0, 0.0)
+    crop: float = 0.05
+    brightness: float = -1.0
+    contrast: float = -1.0
+
+    @classmethod
+    def of(cls, settings: TrainingSettings) -> AugmentationSettings | None:
+        """Return what training settings say, None where nothing shall change."""
+        if not settings.augment:
+            return None
+        return cls(
+            settings.flip_x,
+            settings.flip_y,
+            (settings.rotation_min, settings.rotation_max),
+            (settings.scale_min, settings.scale_max),
+            (settings.translation_x_min, settings.translation_x_max),
+            (settings.translation_y_min, settings.translation_y_max),
+            settings.crop,
+            settings.brightness,
+            settings.contrast,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Looks:
+    """What happens to each picture of a batch, drawn once and applied to all that belongs to it.
+
+    Parameters
+    ----------
+    matrices
+        ``(N, 2, 3)`` float32 as `torch.nn.functional.affine_grid` takes them: from a place in the new
+        picture to the place in the old one, (x, y) from -1 to 1.
+    contrast
+        ``(N, 1, 1, 1)`` factors.
+    brightness
+        ``(N, C, 1, 1)`` summands.
+    size
+        Rows and columns of the pictures.
+    """
+
+    matrices: Tensor
+    contrast: Tensor
+    brightness: Tensor
+    size: tuple[int, int]
+
+    def pictures(self, inputs: Tensor) -> Tensor:
+        """Return changed copies of ``(N, C, Y, X)`` pictures."""
+        # padding by reflection keeps corners looking like image, not like streaks
+        moved = self._sample(inputs, "bilinear", "reflection")
+        return moved * self.contrast.to(moved.device) + self.brightness.to(moved.device)
+
+    def classes(self, targets: Tensor) -> Tensor:
+        """Return moved copies of ``(N, Y, X)`` int64 class indices; what comes from outside is -1."""
+        shifted = (targets + 1).unsqueeze(1).float()  # 0 = outside = not annotated
+        return self._sample(shifted, "nearest", "zeros").squeeze(1).round().long() - 1
+
+    def maps(self, maps: Tensor) -> Tensor:
+        """Return moved copies of ``(N, K, Y, X)`` float maps; what comes from outside is 0."""
+        return self._sample(maps, "bilinear", "zeros")
+
+    def positions(self, positions: Tensor) -> Tensor:
+        """Return where positions ``(N, P, 2)`` are after the move, (row, column) in pixels.
+
+        They may lie outside of the picture. The middle of the first pixel is (0, 0).
+        """
+        sides = torch.tensor(self.size, dtype=torch.float64)
+        old = ((2 * positions.double() + 1) / sides - 1).flip(-1)  # as (x, y) from -1 to 1
+        matrices = self.matrices.double()
+        turn, shift = matrices[:, :, :2], matrices[:, :, 2]
+        new = torch.linalg.solve(turn, (old - shift[:, None]).mT).mT
+        return (((new.flip(-1) + 1) * sides - 1) / 2).to(positions.dtype)
+
+    def _sample(self, values: Tensor, mode: str, padding: str) -> Tensor:
+        grid = F.affine_grid(
+            self.matrices, [len(self.matrices), 1, *self.size], align_corners=False
+        ).to(values.device)
+        return F.grid_sample(values, grid, mode=mode, padding_mode=padding, align_corners=False)
+
+
+def draw_looks(
+    shape: Sequence[int],
+    random: torch.Generator,
+    settings: AugmentationSettings | None = None,
+    intensity: float = CELL_INTENSITY,
+) -> Looks:
+    """Draw how each picture of a batch changes, each in its own way.
+
+    Parameters
+    ----------
+    shape
+        ``(N, C, Y, X)`` of the batch.
+    random
+        CPU generator that everything is drawn from.
+    settings
+        How much may change; by default as `AugmentationSettings` says.
+    intensity
+        Changes of contrast and brightness that suit the task.
+    """
+    settings = settings or AugmentationSettings()
+    n, n_channels, height, width = shape
+    matrices = _matrices(n, (height, width), random, settings)
+    amounts = [intensity if v < 0 else v for v in (settings.contrast, settings.brightness)]
+    contrast = 1 + amounts[0] * _uniform((n, 1, 1, 1), random)
+    brightness = amounts[1] * _uniform((n, n_channels, 1, 1), random)
+    return Looks(matrices, contrast, brightness, (height, width))
 
 
 def augment_batch(
     inputs: Tensor,
     targets: Tensor | None,
     random: torch.Generator,
-    *,
-    max_rotation: float = 180.0,
-    max_intensity: float = 0.2,
+    settings: AugmentationSettings | None = None,
+    intensity: float = CELL_INTENSITY,
 ) -> tuple[Tensor, Tensor | None]:
-    """Flip, turn, scale and brighten every sample of a batch in its own way.
-
-    Microscope images have no up or down, so any rotation is as likely as any other.
+    """Flip, turn, scale, move and brighten every sample of a batch in its own way.
 
     Parameters
     ----------
     inputs
         ``(N, C, Y, X)`` float32, normalised.
     targets
-        ``(N, Y, X)`` int64 class indices, -1 = not annotated, moved along with the pixels (what comes from outside is
-        -1), or None for one target a patch.
-    random
-        CPU generator that everything is drawn from.
-    max_rotation
-        Largest turn in degrees.
-    max_intensity
-        Largest change of contrast, and largest shift of each channel's brightness, in standard
-        deviations of a normalised image.
+        ``(N, Y, X)`` int64 class indices, -1 = not annotated, moved along with the pixels (what comes
+        from outside is -1), or None for one target a patch.
+    random, settings, intensity
+        See `draw_looks`.
 
     Returns
     -------
     tuple of Tensor
         Augmented copies of both.
     """
-    n = inputs.shape[0]
-    grid = F.affine_grid(
-        _transforms(n, random, max_rotation), list(inputs.shape), align_corners=False
-    )
-    grid = grid.to(inputs.device)
-    # padding by reflection keeps corners looking like image, not like streaks
-    moved = F.grid_sample(
-        inputs, grid, mode="bilinear", padding_mode="reflection", align_corners=False
-    )
-    contrast = 1 + max_intensity * _uniform((n, 1, 1, 1), random)
-    brightness = max_intensity * _uniform((n, inputs.shape[1], 1, 1), random)
-    moved = moved * contrast.to(moved.device) + brightness.to(moved.device)
-    if targets is not None:
-        shifted = (targets + 1).unsqueeze(1).to(inputs.dtype)  # 0 = outside = not annotated
-        turned = F.grid_sample(
-            shifted, grid, mode="nearest", padding_mode="zeros", align_corners=False
-        )
-        targets = turned.squeeze(1).round().long() - 1
-    return moved, targets
+    looks = draw_looks(inputs.shape, random, settings, intensity)
+    return looks.pictures(inputs), None if targets is None else looks.classes(targets)
 
 
-def _transforms(n: int, random: torch.Generator, max_rotation: float) -> Tensor:
-    """Draw ``(n, 2, 3)`` matrices: rotation, scale 0.8 to 1.25, mirror image, shift up to 5 %."""
-    angle = math.radians(max_rotation) * _uniform((n,), random)
-    scale = torch.exp(math.log(1.25) * _uniform((n,), random))
-    flip = torch.where(_uniform((n,), random) < 0, -1.0, 1.0)
+def _matrices(
+    n: int, size: tuple[int, int], random: torch.Generator, settings: AugmentationSettings
+) -> Tensor:
+    """Draw ``(n, 2, 3)`` matrices; the order of the draws is that of the oldest programs."""
+    angle = _between(*(math.radians(degrees) for degrees in settings.rotation), n, random)
+    scale = torch.exp(_between(*(math.log(scale) for scale in settings.scale), n, random))
+    ones = torch.ones(n)
+    flip_x = _flips(n, random) if settings.flip_x else ones
     cosine, sine = torch.cos(angle) / scale, torch.sin(angle) / scale
-    matrix = torch.stack([cosine * flip, -sine, sine * flip, cosine], dim=1).view(n, 2, 2)
-    shift = 0.05 * _uniform((n, 2, 1), random)
+    # In a picture that is not square, a turn mixes sides of different lengths.
+    aspect = size[0] / size[1]
+    shift = settings.crop * _uniform((n, 2, 1), random)
+    flip_y = _flips(n, random) if settings.flip_y else ones
+    matrix = torch.stack(
+        [cosine * flip_x, -sine * aspect * flip_y, sine / aspect * flip_x, cosine * flip_y], dim=1
+    ).view(n, 2, 2)
+    ranges = (settings.translation_x, settings.translation_y)
+    if any(value for ends in ranges for value in ends):
+        pixels = torch.stack([_between(*ends, n, random) for ends in ranges], dim=1)
+        moved = 2 * pixels / torch.tensor((size[1], size[0]))
+        shift = shift - matrix @ moved[:, :, None]  # in the new picture, so before the turn
     return torch.cat([matrix, shift], dim=2)
+
+
+def _between(low: float, high: float, n: int, random: torch.Generator) -> Tensor:
+    """Draw ``(n,)`` from low..high."""
+    return (low + high) / 2 + (high - low) / 2 * _uniform((n,), random)
+
+
+def _flips(n: int, random: torch.Generator) -> Tensor:
+    return torch.where(_uniform((n,), random) < 0, -1.0, 1.0)
 
 
 def _uniform(shape: tuple[int, ...], random: torch.Generator) -> Tensor:
     """Draw from -1..1."""
     return torch.rand(shape, generator=random) * 2 - 1
+
+
+def augmented_samples(
+    samples: Any, n: int, seed: int = 0, settings: AugmentationSettings | None = None
+) -> tuple[Tensor, Tensor]:
+    """Show what training would see: random training samples as they are, and changed.
+
+    Parameters
+    ----------
+    samples
+        A training set of any task.
+    n
+        How many.
+    seed
+        Another one shows other samples and other changes.
+    settings
+        How much may change; by default as `AugmentationSettings` says.
+
+    Returns
+    -------
+    originals, augmented : Tensor
+        ``(n, C, Y, X)`` float32 each, normalised; the k-th of both is the same sample.
+    """
+    pairs: list[tuple[Tensor, Tensor]] = []
+    while sum(len(original) for original, _ in pairs) < n:
+        original, changed = (
+            next(
+                iter(
+                    samples.training_batches(
+                        n, torch.Generator().manual_seed(seed + len(pairs)), augment=augment
+                    )
+                )
+            )[0]
+            for augment in (None, settings or AugmentationSettings())
+        )
+        pairs.append((original, changed))
+    originals, augmented = (torch.cat(parts)[:n] for parts in zip(*pairs, strict=True))
+    return originals, augmented

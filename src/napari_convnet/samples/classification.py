@@ -17,7 +17,7 @@ from napari_convnet.images import (
     cut_patch,
     repeat_grey,
 )
-from napari_convnet.samples.augmentation import augment_batch
+from napari_convnet.samples.augmentation import AugmentationSettings, augment_batch
 from napari_convnet.samples.checks import check_channels, check_targets, default_channels
 from napari_convnet.samples.patches import resize_patch, resize_patches
 from napari_convnet.samples.split import Split, split_given, split_objects
@@ -218,18 +218,52 @@ class ClassificationSet:
         return -(-self.n_training // batch_size)
 
     def training_batches(
-        self, batch_size: int, random: torch.Generator, *, augment: bool
+        self,
+        batch_size: int,
+        random: torch.Generator,
+        *,
+        augment: AugmentationSettings | None,
+        shuffle: str = "every_epoch",
+        balanced: bool = False,
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the training samples once, shuffled, as inputs ``(N, C, Y, X)`` and targets ``(N,)``."""
-        indices = torch.from_numpy(self.split.training)
-        indices = indices[torch.randperm(len(indices), generator=random)]
+        """Yield the training samples once as inputs ``(N, C, Y, X)`` and targets ``(N,)``.
+
+        Parameters
+        ----------
+        batch_size
+            At most so many samples in a batch.
+        random
+            CPU generator that everything is drawn from.
+        augment
+            How much pictures may change; None for not at all.
+        shuffle
+            ``"every_epoch"``, ``"once"`` (always the order that the generator's seed gives) or
+            ``"never"``.
+        balanced
+            Draw as many samples as there are, with repetition, from all classes equally often.
+        """
+        indices = self._order(random, shuffle, balanced)
         # Equal batches: a last batch of one or two samples would give batch norm a useless mean.
         for chosen in torch.tensor_split(indices, self.batches_per_epoch(batch_size)):
             inputs = self.patches[chosen]
             yield (
-                (augment_batch(inputs, None, random)[0] if augment else inputs),
+                (augment_batch(inputs, None, random, augment)[0] if augment else inputs),
                 self.targets[chosen],
             )
+
+    def _order(self, random: torch.Generator, shuffle: str, balanced: bool) -> Tensor:
+        """Return the indices of an epoch's samples, in order."""
+        indices = torch.from_numpy(self.split.training)
+        if shuffle == "once":
+            random = torch.Generator().manual_seed(random.initial_seed())
+        if balanced:
+            chances = torch.from_numpy(1 / np.maximum(1, self.class_counts()))
+            chances = chances[self.targets[indices]]
+            drawn = torch.multinomial(chances, len(indices), replacement=True, generator=random)
+            return indices[drawn.sort().values if shuffle == "never" else drawn]
+        if shuffle == "never":
+            return indices
+        return indices[torch.randperm(len(indices), generator=random)]
 
     def validation_batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the held-out samples in order."""

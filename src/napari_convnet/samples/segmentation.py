@@ -13,7 +13,7 @@ from torch import Tensor
 from napari_convnet.classes import ClassInfo
 from napari_convnet.images import CleanImage, Normalisation, NormalisationMode, check_labels
 from napari_convnet.samples.areas import Area, Areas, choose_areas, given_areas
-from napari_convnet.samples.augmentation import augment_batch
+from napari_convnet.samples.augmentation import AugmentationSettings, augment_batch
 from napari_convnet.samples.checks import check_channels, check_targets, default_channels
 from napari_convnet.samples.patches import Patch, cut_padded, stack_patches
 
@@ -192,11 +192,19 @@ class SegmentationSet:
         return counts
 
     def training_batches(
-        self, batch_size: int, random: torch.Generator, *, augment: bool
+        self,
+        batch_size: int,
+        random: torch.Generator,
+        *,
+        augment: AugmentationSettings | None,
+        shuffle: str = "every_epoch",
+        balanced: bool = True,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield patches around annotated pixels: inputs ``(N, C, Y, X)`` and targets ``(N, Y, X)``.
 
-        Classes take turns, so a thin structure is seen as often as the background around it.
+        Classes are drawn equally often, so a thin structure is seen as often as the background around
+        it. ``shuffle`` and ``balanced`` are those of `ClassificationSet.training_batches` and change
+        nothing here.
         """
         present = np.flatnonzero(self.class_counts())
         for _ in range(self.batches_per_epoch(batch_size)):
@@ -205,7 +213,7 @@ class SegmentationSet:
                 [self._draw_patch(int(target), random) for target in wanted]
             )
             if augment:
-                inputs, targets = _augment(inputs, targets, random)
+                inputs, targets = _augment(inputs, targets, random, augment)
             yield inputs, targets
 
     def _draw_patch(self, target: int, random: torch.Generator) -> Patch:
@@ -278,9 +286,11 @@ def _spots(mask: np.ndarray, patch_size: int) -> np.ndarray:
     return np.unique(rows // half * (mask.shape[1] // half + 1) + columns // half)
 
 
-def _augment(inputs: Tensor, targets: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
+def _augment(
+    inputs: Tensor, targets: Tensor, random: torch.Generator, settings: AugmentationSettings
+) -> tuple[Tensor, Tensor]:
     """Augment a batch, except for patches whose annotated pixels would all be turned outside."""
-    moved, moved_targets = augment_batch(inputs, targets, random, max_intensity=_MAX_INTENSITY)
+    moved, moved_targets = augment_batch(inputs, targets, random, settings, _MAX_INTENSITY)
     is_lost = (moved_targets < 0).flatten(1).all(1)
     moved[is_lost], moved_targets[is_lost] = inputs[is_lost], targets[is_lost]
     return moved, moved_targets

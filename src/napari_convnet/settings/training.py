@@ -159,10 +159,12 @@ class TrainingSettings(Checked):
         bool, _option("augmentation", "Mirror up and down; any rotation with flip x does that already.")
     ] = False  # fmt: skip
     rotation_min: Annotated[
-        float, _number("augmentation", -180.0, 180.0, 1.0, "Smallest turn in degrees, clockwise.")
+        float,
+        _number("augmentation", -180.0, 180.0, 1.0, "Smallest turn in degrees, counterclockwise."),
     ] = -180.0
     rotation_max: Annotated[
-        float, _number("augmentation", -180.0, 180.0, 1.0, "Largest turn in degrees, clockwise.")
+        float,
+        _number("augmentation", -180.0, 180.0, 1.0, "Largest turn in degrees, counterclockwise."),
     ] = 180.0
     scale_min: Annotated[
         float, _number("augmentation", 0.1, 10.0, 0.05, "Smallest magnification.")

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from napari_convnet.errors import UserError
 from napari_convnet.networks import set_training_mode
 from napari_convnet.progress import Progress
-from napari_convnet.samples import TrainingSet
+from napari_convnet.samples import AugmentationSettings, TrainingSet
 from napari_convnet.settings import TrainingSettings
 from napari_convnet.training.batch_norm import ENOUGH_STEPS, remeasure_batch_norms
 from napari_convnet.training.events import BatchFinished, EpochFinished, StoppedEarly
@@ -49,6 +49,7 @@ class TrainingLoop:
             self.learning, lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
         self.objective = objective_of(samples, settings, device)
+        self.augmentation = AugmentationSettings.of(settings)
         self.random = torch.Generator().manual_seed(settings.seed)
         self.steps_per_epoch = samples.batches_per_epoch(settings.batch_size)
         self.total_steps = self.steps_per_epoch * settings.epochs
@@ -83,7 +84,7 @@ class TrainingLoop:
             n_batches = 0
             set_training_mode(self.module)
             batches = self.samples.training_batches(
-                self.settings.batch_size, self.random, augment=self.settings.augment
+                self.settings.batch_size, self.random, augment=self.augmentation
             )
             for inputs, targets in batches:
                 rate = self._set_learning_rate()
@@ -196,7 +197,7 @@ class TrainingLoop:
         # Draws of its own, so that measuring does not change what is trained on next.
         random = torch.Generator().manual_seed(self.settings.seed)
         batches = self.samples.training_batches(
-            self.settings.batch_size, random, augment=self.settings.augment
+            self.settings.batch_size, random, augment=self.augmentation
         )
         inputs = (batch.to(self.device, memory_format=self.layout) for batch, _ in batches)
         remeasure_batch_norms(self.module, inputs)
