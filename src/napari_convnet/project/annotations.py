@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from napari_convnet.errors import UserError
+from napari_convnet.project.counts import Counts, state_of
 from napari_convnet.project.faults import short_name
 from napari_convnet.project.records import (
     ObjectAnnotation,
@@ -17,6 +18,7 @@ from napari_convnet.project.records import (
     plane_text,
     read_tuple,
 )
+from napari_convnet.project.schema import TABLES
 from napari_convnet.project.store import Store, next_id, put
 from napari_convnet.project.tasks import check_value
 
@@ -34,6 +36,7 @@ class Annotations:
     """The part of `Project` that knows clicked objects and picked patches (task "classify")."""
 
     _store: Store
+    _counts: Counts
 
     def set_object_class(
         self,
@@ -89,14 +92,20 @@ class Annotations:
             )
             for label, plane, centre, value in objects
         ]
+        come = [others[2] for _, others in rows]
         with self._store.transaction() as connection:
-            for value in {others[2] for _, others in rows}:
+            for value in set(come):
                 check_value(connection, "classify", value)
+            counts = self._counts.known(connection, "classify") if len(rows) == 1 else None
+            gone = [] if counts is None else _value_of(connection, rows[0][0])
             for key, others in rows:
                 if others[2]:
                     put(connection, "object_class", (*key, *others))
                 else:
                     _forget_object(connection, key)
+            state = state_of(connection)
+        if counts is not None:
+            self._counts.moved("classify", counts, state, gone, come)
 
     def object_annotations(
         self, image_id: int, labels_name: str | None = None
@@ -129,11 +138,15 @@ class Annotations:
             CN-331 if there is no such image, CN-332 for a size or class below 1, CN-333 if there is
             no such class.
         """
-        ids = []
+        ids, patches = [], list(patches)
         with self._store.transaction() as connection:
+            counts = self._counts.known(connection, "classify")
             for patch_id, patch in enumerate(patches, start=next_id(connection, "patch")):
                 _put_patch(connection, (patch_id, image_id, *patch))
                 ids.append(patch_id)
+            state = state_of(connection)
+        if counts is not None:
+            self._counts.moved("classify", counts, state, (), [patch[3] for patch in patches])
         return tuple(ids)
 
     def set_patch(
@@ -189,6 +202,12 @@ def _label(label: int) -> int:
             "CN-332", f"Not saved: {label} is not an object of a label image (1 to 2^63 - 1)."
         )
     return int(label)
+
+
+def _value_of(connection: sqlite3.Connection, key: tuple[Any, ...]) -> list[int]:
+    """Return the class value of an object, if it has one."""
+    query = f"SELECT value FROM object_class WHERE {TABLES['object_class'].same_key}"
+    return [value for (value,) in connection.execute(query, key)]
 
 
 def _forget_object(connection: sqlite3.Connection, key: tuple[Any, ...]) -> None:

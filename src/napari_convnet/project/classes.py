@@ -31,6 +31,7 @@ from napari_convnet.project.class_edits import (
     move_annotations,
     restore_lost,
 )
+from napari_convnet.project.counts import Counts
 from napari_convnet.project.faults import short_name
 from napari_convnet.project.painting import Painting, decompress_tile
 from napari_convnet.project.schema import TABLES
@@ -45,6 +46,7 @@ class Classes(Painting):
         super().__init__()
         # Which order of a task's classes is in force: what `ClassEdit.state_after` must still be.
         self._class_states: dict[str, object] = {}
+        self._counts = Counts()
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -68,6 +70,7 @@ class Classes(Painting):
             except BaseException:
                 self._tile_digests.clear()
                 self._class_states = class_states
+                self._counts.forget()
                 raise
 
     def classes(self, task: str) -> tuple[ClassInfo, ...]:
@@ -237,13 +240,8 @@ class Classes(Painting):
             tiles = self._store.records("painted_tile", lambda *row: _tile_counts(row[4]), "", ())
             total = sum((np.array(counts) for counts in tiles), np.zeros(MAX_CLASSES + 1, int))
             return {int(value): int(total[value]) for value in np.flatnonzero(total) if value}
-        counts: dict[int, int] = {}
         with self._store.reading() as connection:
-            for table in _tables_of(task):
-                query = f"SELECT value, count(*) FROM {table} WHERE value > 0 GROUP BY value"
-                for value, count in connection.execute(query):
-                    counts[value] = counts.get(value, 0) + count
-        return counts
+            return self._counts.get(connection, task)
 
     def _refuse_annotated(self, connection: sqlite3.Connection, task: str, kept: int) -> None:
         if task == "segment":

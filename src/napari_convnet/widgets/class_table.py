@@ -107,7 +107,9 @@ class ClassTable(QWidget):
             for index, info in enumerate(self._session.classes):
                 name = QTableWidgetItem(_swatch(info.colour), info.name)
                 key = QTableWidgetItem(f"{modifier}+{index + 1}" if index < _N_KEYS else "")
-                for column, item in ((_NAME, name), (_COUNT, QTableWidgetItem()), (_KEY, key)):
+                count = QTableWidgetItem()
+                count.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+                for column, item in ((_NAME, name), (_COUNT, count), (_KEY, key)):
                     if column != _NAME:
                         item.setFlags(item.flags() & ~Qt.ItemFlag.ItemIsEditable)
                     self.table.setItem(index, column, item)
@@ -133,10 +135,13 @@ class ClassTable(QWidget):
             most = max(1, *counts)
             for index, count in enumerate(counts):
                 item = self.table.item(index, _COUNT)
-                item.setText(f"{count:,}")
-                item.setData(_BAR, (count / most, self._session.classes[index].colour))
+                bar = (count / most, self._session.classes[index].colour)
+                # Each of these draws the row anew, so only what differs is set.
+                if item.text() != f"{count:,}":
+                    item.setText(f"{count:,}")
+                if item.data(_BAR) != bar:
+                    item.setData(_BAR, bar)
                 item.setToolTip(f"{count:,} annotated, {count / max(1, sum(counts)):.0%} of all")
-                item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
 
     def _choose(self) -> None:
         rows = self.table.selectionModel().selectedRows()
