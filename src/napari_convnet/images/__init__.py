@@ -12,14 +12,19 @@ from napari_convnet.images.cleaning import (
     patch_pixels,
     repeat_grey,
 )
+from napari_convnet.images.lazy_image import LazyImage
+from napari_convnet.images.lazy_plane import LazyPlane, UnreadableError
 from napari_convnet.images.normalisation import Normalisation, NormalisationMode
 from napari_convnet.images.notes import ImageNote, describe_notes
 
 __all__ = [
     "CleanImage",
     "ImageNote",
+    "LazyImage",
+    "LazyPlane",
     "Normalisation",
     "NormalisationMode",
+    "UnreadableError",
     "check_labels",
     "clean_image",
     "cut_patch",

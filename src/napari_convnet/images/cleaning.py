@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -39,6 +40,11 @@ class CleanImage:
     invalid: np.ndarray | None
     name: str
     notes: tuple[ImageNote, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.pixels.shape[1:]
 
     @property
     def n_channels(self) -> int:
@@ -76,17 +82,8 @@ def clean_image(array: np.ndarray, axes: str, name: str = "image") -> CleanImage
         For a dtype that is no number (CN-601), axes that do not fit (CN-602) or an image without a finite
         pixel (CN-603).
     """
+    check_image(array, axes, name)
     array = np.asarray(array)
-    if array.dtype.kind not in "buif":
-        raise UserError(
-            "CN-601",
-            f"'{name}' has pixels of type {array.dtype}; only real numbers can be used. Nothing was changed.",
-        )
-    if axes not in ("YX", "CYX", "YXC") or array.ndim != len(axes) or array.size == 0:
-        raise UserError(
-            "CN-602",
-            f"'{name}' has shape {array.shape}, which does not fit axes {axes}. Choose one plane of it.",
-        )
     notes = []
     if axes == "YXC":
         array = np.moveaxis(array, -1, 0)
@@ -96,20 +93,45 @@ def clean_image(array: np.ndarray, axes: str, name: str = "image") -> CleanImage
             array = array[:3]
     elif axes == "YX":
         array = array[np.newaxis]
-    if is_rounded(array):
+    if is_rounded(array, array.dtype):
         notes.append(ROUNDED)
     finite = np.isfinite(array)
     if finite.all():
         pixels, invalid = _float32(array), None
     elif not finite.any(axis=(1, 2)).all():
-        raise UserError(
-            "CN-603", f"'{name}' has a channel without a single valid pixel. Choose another image."
-        )
+        raise no_valid_pixel(name)
     else:
         pixels, invalid = _without_gaps(array, finite), ~finite.all(axis=0)
         notes.append(invalid_pixels(int(invalid.sum())))
     notes.append(no_contrast(pixels))
     return CleanImage(pixels, invalid, name, tuple(ImageNote(name, text) for text in notes if text))
+
+
+def check_image(array: Any, axes: str, name: str) -> None:
+    """Check type and shape of an image, as lazy as it is.
+
+    Raises
+    ------
+    UserError
+        CN-601, CN-602 as `clean_image`.
+    """
+    if np.dtype(array.dtype).kind not in "buif":
+        raise UserError(
+            "CN-601",
+            f"'{name}' has pixels of type {array.dtype}; only real numbers can be used. Nothing was changed.",
+        )
+    if axes not in ("YX", "CYX", "YXC") or len(array.shape) != len(axes) or 0 in array.shape:
+        raise UserError(
+            "CN-602",
+            f"'{name}' has shape {tuple(array.shape)}, which does not fit axes {axes}. Choose one plane of it.",
+        )
+
+
+def no_valid_pixel(name: str) -> UserError:
+    """Return CN-603."""
+    return UserError(
+        "CN-603", f"'{name}' has a channel without a single valid pixel. Choose another image."
+    )
 
 
 def _without_gaps(array: np.ndarray, finite: np.ndarray) -> np.ndarray:

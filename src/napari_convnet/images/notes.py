@@ -54,11 +54,11 @@ def invalid_pixels(n: int) -> str:
     return f"{pixels} treated as background"
 
 
-def is_rounded(array: np.ndarray) -> bool:
-    """Return whether whole numbers are larger than float32 tells apart."""
-    if array.dtype.kind not in "ui" or array.dtype.itemsize < 4 or not array.size:
+def is_rounded(pixels: np.ndarray, dtype: np.dtype) -> bool:
+    """Return whether pixels, whose type was ``dtype``, are whole numbers larger than float32 tells apart."""
+    if dtype.kind not in "ui" or dtype.itemsize < 4 or not pixels.size:
         return False
-    return max(int(array.max()), -int(array.min())) > _LARGEST_EXACT
+    return max(int(pixels.max()), -int(pixels.min())) > _LARGEST_EXACT
 
 
 ROUNDED = f"values above {_LARGEST_EXACT:,} are rounded, so neighbouring ones may become equal"

@@ -11,10 +11,12 @@ from napari_convnet.prediction.classification import (
 )
 from napari_convnet.prediction.fitting import check_model_fits, normalisation_of
 from napari_convnet.prediction.objects import separate_objects
+from napari_convnet.prediction.reading import PredictionInterrupted
 from napari_convnet.prediction.segmentation import Segmentation, segment_image
 
 __all__ = [
     "Classification",
+    "PredictionInterrupted",
     "Segmentation",
     "check_model_fits",
     "classify_images",

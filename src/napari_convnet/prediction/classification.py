@@ -10,9 +10,10 @@ import numpy as np
 import torch
 
 from napari_convnet.devices import choose_device, use_all_cores
-from napari_convnet.images import CleanImage, cut_patch, repeat_grey
+from napari_convnet.images import CleanImage, ImageNote, LazyImage, UnreadableError, repeat_grey
 from napari_convnet.model_file import Model
 from napari_convnet.prediction.fitting import check_model_fits, normalisation_of
+from napari_convnet.prediction.reading import NormalisedImage, PredictionInterrupted
 from napari_convnet.progress import Progress
 from napari_convnet.samples import resize_patch, resize_patches
 
@@ -32,11 +33,14 @@ class Classification:
         ``(N, 2)`` rows and columns in pixels; zeros for whole images.
     probabilities
         ``(N, K)`` float32, rows sum to 1.
+    notes
+        What a person should know about the image.
     """
 
     labels: np.ndarray
     centres: np.ndarray
     probabilities: np.ndarray
+    notes: tuple[ImageNote, ...] = ()
 
     @property
     def values(self) -> np.ndarray:
@@ -71,7 +75,7 @@ def object_centres(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def classify_objects(
     model: Model,
-    image: CleanImage,
+    image: CleanImage | LazyImage,
     labels: np.ndarray,
     centres: np.ndarray,
     *,
@@ -90,18 +94,30 @@ def classify_objects(
     Raises
     ------
     UserError
-        CN-106 when the model does not fit the image.
+        CN-106 when the model does not fit the image; `PredictionInterrupted` with what is done when a lazy
+        image cannot be read any further.
     """
     check_model_fits(model, "classify", image)
-    pixels = normalisation_of(model).apply(image.pixels)
+    pixels = NormalisedImage(model, image)
     size = model.card.patch_size or max(model.card.input_size)
 
-    def patches(start: int, end: int) -> np.ndarray:
-        return np.stack([cut_patch(pixels, centre, size) for centre in centres[start:end]])
+    problems: list[UnreadableError] = []
+
+    def patches(start: int, end: int) -> list[np.ndarray]:
+        found: list[np.ndarray] = []
+        try:
+            for centre in centres[start:end]:
+                found.append(pixels.cut_patch(centre, size))
+        except UnreadableError as problem:
+            problems.append(problem)
+        return found
 
     probabilities = yield from _classify(model, patches, len(labels), device, stop)
     n = len(probabilities)
-    return Classification(labels[:n], centres[:n], probabilities)
+    result = Classification(labels[:n], centres[:n], probabilities, pixels.notes)
+    if problems:
+        raise PredictionInterrupted(problems[0], result) from problems[0]
+    return result
 
 
 def classify_images(
@@ -121,13 +137,13 @@ def classify_images(
     """
     normalisation = normalisation_of(model)
 
-    def patches(start: int, end: int) -> np.ndarray:
+    def patches(start: int, end: int) -> list[np.ndarray]:
         found = []
         for index in range(start, end):
             image = repeat_grey(read(index), len(model.card.channels))
             check_model_fits(model, "classify", image)
             found.append(normalisation.apply(resize_patch(image.pixels, model.card.input_size[0])))
-        return np.stack(found)
+        return found
 
     probabilities = yield from _classify(model, patches, n_images, device, stop)
     n = len(probabilities)
@@ -136,23 +152,30 @@ def classify_images(
 
 def _classify(
     model: Model,
-    patches: Callable[[int, int], np.ndarray],
+    patches: Callable[[int, int], list[np.ndarray]],
     n: int,
     device: str,
     stop: threading.Event | None,
 ) -> Generator[Progress, None, np.ndarray]:
-    """Return the probabilities ``(n, K)`` of the patches that a function cuts by start and end."""
+    """Return the probabilities ``(n, K)`` of the patches that a function cuts by start and end.
+
+    When it cuts fewer than it was asked for, there are no more.
+    """
     use_all_cores()
     chosen = choose_device(device)
     network = model.network.to(chosen).eval()
     found = [np.empty((0, len(model.card.classes)), np.float32)]
     for start in range(0, n, _BATCH):
         end = min(n, start + _BATCH)
-        inputs = resize_patches(patches(start, end), model.card.input_size[0])
+        cut = patches(start, end)
+        if not cut:
+            break
+        inputs = resize_patches(np.stack(cut), model.card.input_size[0])
         with torch.inference_mode():
             logits = network(torch.from_numpy(inputs).to(chosen))
             found.append(logits.float().softmax(1).cpu().numpy())
-        yield Progress(done=end, total=n, text=f"{end} of {n} classified")
-        if stop is not None and stop.is_set():
+        done = start + len(cut)
+        yield Progress(done=done, total=n, text=f"{done} of {n} classified")
+        if done < end or (stop is not None and stop.is_set()):
             break
     return np.concatenate(found)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from napari_convnet.errors import UserError
-from napari_convnet.images import CleanImage, Normalisation
+from napari_convnet.images import CleanImage, LazyImage, Normalisation
 from napari_convnet.model_file import Model, check_channels
 
+#: What a segmentation takes for each pixel of its image at most, while objects are told apart and listed (measured).
+BYTES_PER_PIXEL = 62
 
-def check_model_fits(model: Model, task: str, image: CleanImage) -> None:
+
+def check_model_fits(model: Model, task: str, image: CleanImage | LazyImage) -> None:
     """Refuse a model that does another task or expects other channels.
 
     Raises
@@ -22,6 +25,34 @@ def check_model_fits(model: Model, task: str, image: CleanImage) -> None:
             "Choose another model.",
         )
     check_channels(model.card, image.n_channels, image.name)
+
+
+def check_result_fits(image: CleanImage | LazyImage) -> None:
+    """Refuse an image whose segmentation would not fit into the memory that is free, where that is known.
+
+    Raises
+    ------
+    UserError
+        CN-605 with both numbers.
+    """
+    height, width = image.shape
+    needed, free = height * width * BYTES_PER_PIXEL, free_memory()
+    if free is not None and needed > free:
+        raise UserError(
+            "CN-605",
+            f"'{image.name[:60]}' has {height:,} x {width:,} pixels; its result needs about {needed / 1e9:.1f} GB of "
+            f"memory, and {free / 1e9:.1f} GB are free. Nothing was changed. Crop the image, or use a lower "
+            "resolution of it.",
+        )
+
+
+def free_memory() -> int | None:
+    """Return the bytes of memory that programs may still take, or None where nobody tells."""
+    try:
+        import psutil  # comes with napari
+    except ImportError:
+        return None
+    return int(psutil.virtual_memory().available)
 
 
 def normalisation_of(model: Model) -> Normalisation:

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 
 from napari_convnet.devices import choose_device, use_all_cores
-from napari_convnet.images import CleanImage
+from napari_convnet.images import CleanImage, ImageNote, LazyImage, UnreadableError
 from napari_convnet.model_file import Model
-from napari_convnet.prediction.fitting import check_model_fits, normalisation_of
+from napari_convnet.prediction.fitting import check_model_fits, check_result_fits
 from napari_convnet.prediction.objects import separate_objects
+from napari_convnet.prediction.reading import NormalisedImage, PredictionInterrupted
 from napari_convnet.prediction.tiles import cut_tiles
 from napari_convnet.progress import Progress
 
@@ -30,16 +31,19 @@ class Segmentation:
         ``(Y, X)`` int32 instance labels, 0 = background.
     object_values
         ``(n + 1,)`` uint8: class value of each object by its label; index 0 is background.
+    notes
+        What a person should know about the image.
     """
 
     classes: np.ndarray
     objects: np.ndarray
     object_values: np.ndarray
+    notes: tuple[ImageNote, ...] = ()
 
 
 def segment_image(
     model: Model,
-    image: CleanImage,
+    image: CleanImage | LazyImage,
     *,
     tile_size: int = 512,
     smallest_object: int = 20,
@@ -61,17 +65,24 @@ def segment_image(
     Raises
     ------
     UserError
-        CN-106 when the model does not fit the image.
+        CN-106 when the model does not fit the image, CN-605 when the result would not fit into memory;
+        `PredictionInterrupted` with what is done when a lazy image cannot be read any further.
     """
     check_model_fits(model, "segment", image)
+    check_result_fits(image)
     use_all_cores()
-    pixels = normalisation_of(model).apply(image.pixels)
-    classes = np.zeros(pixels.shape[1:], np.uint8)
+    pixels = NormalisedImage(model, image)
+    classes = np.zeros(image.shape, np.uint8)
     tiles = list(cut_tiles(classes.shape, tile_size, model.network))
     chosen = choose_device(device)
     network = model.network.to(chosen).eval()
+    problem: UnreadableError | None = None
     for done, tile in enumerate(tiles, start=1):
-        inputs = np.ascontiguousarray(pixels[(slice(None), *tile.read)])
+        try:
+            inputs = pixels.read_tile(tile)
+        except UnreadableError as error:
+            problem = error
+            break
         with torch.inference_mode():
             logits = network(torch.from_numpy(inputs)[None].to(chosen))[0]
             best = logits.argmax(0).to(torch.uint8).cpu().numpy()
@@ -83,4 +94,7 @@ def segment_image(
     entries = enumerate(model.card.classes, start=1)
     background = next((value for value, entry in entries if entry.is_background), 0)
     objects, values = separate_objects(classes, background, smallest_object)
-    return Segmentation(classes, objects, values)
+    result = Segmentation(classes, objects, values, pixels.notes)
+    if problem is not None:
+        raise PredictionInterrupted(problem, result) from problem
+    return result
