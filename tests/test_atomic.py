@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_convnet.atomic import write_atomically
+from napari_convnet.atomic import this_computer, write_atomically
 from napari_convnet.errors import UserError
 
 OLD, NEW = b"old" * 10_000, b"new" * 100_000
@@ -86,12 +86,65 @@ def test_a_file_that_somebody_else_made_is_never_removed(
     target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("secrets.token_hex", lambda _: "token")
-    theirs = target.parent / f".napari-convnet-{os.getpid()}-token.tmp"
+    theirs = target.parent / f".napari-convnet-{this_computer()}-{os.getpid()}-token.tmp"
     theirs.write_bytes(b"theirs")
     with pytest.raises(UserError):
         write_atomically(target, NEW)
     assert theirs.read_bytes() == b"theirs"
     assert target.read_bytes() == OLD
+
+
+def test_what_killed_programs_left_is_removed_and_what_others_may_need_stays(
+    target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault 74: twenty crashes, each of its own process, and files that are not ours to remove."""
+    code = "import os, sys; open(sys.argv[1] % os.getpid(), 'x').write('half'); os._exit(9)"
+    folder, here = target.parent, this_computer()
+    for token in range(20):
+        name = str(folder / f".napari-convnet-{here}-%d-{token}.tmp")
+        subprocess.run([sys.executable, "-c", code, name], check=False)
+    reused = folder / f".napari-convnet-{here}-{os.getpid()}-aa.tmp"
+    reused.write_bytes(b"of an earlier process with our id")
+    os.utime(reused, (1e9, 1e9))
+    assert len(os.listdir(folder)) == 22
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as running:
+        stay = {
+            f".napari-convnet-{here}-{running.pid}-bb.tmp",
+            f".napari-convnet-{here}-{os.getpid()}-cc.tmp",
+            f".napari-convnet-00000000-{2**22 + 1}-dd.tmp",  # another computer's
+            f".napari-convnet-{2**22 + 1}-ee.tmp",
+            f"napari-convnet-{here}-{2**22 + 1}-ff.tmp",
+            "theirs.tmp",
+        }
+        for name in stay:
+            (folder / name).write_bytes(b"theirs")
+        monkeypatch.setattr("napari_convnet.atomic._searched", set())
+        write_atomically(target, NEW)
+        assert set(os.listdir(folder)) == {target.name, *stay}
+        running.stdin.close()  # type: ignore[union-attr]
+    assert target.read_bytes() == NEW
+
+
+def test_a_folder_is_searched_for_leftovers_once(target: Path) -> None:
+    write_atomically(target, NEW)
+    late = target.parent / f".napari-convnet-{this_computer()}-{2**22 + 1}-aa.tmp"
+    late.write_bytes(b"half")
+    write_atomically(target, NEW)
+    assert late.exists()
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="kills at a system call")
+@pytest.mark.usefixtures("strace_works")
+def test_what_a_real_kill_left_goes_with_the_next_save(target: Path) -> None:
+    inject = ("strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=rename:signal=KILL")
+    save = (
+        "import sys; from napari_convnet.atomic import write_atomically as w; w(sys.argv[1], b'x')"
+    )
+    program = [sys.executable, "-Bc", save, str(target)]
+    subprocess.run([*inject, *program], check=False)
+    assert len(os.listdir(target.parent)) == 2
+    subprocess.run(program, check=True)
+    assert os.listdir(target.parent) == [target.name]
 
 
 def test_windows_waits_for_whoever_looks_at_the_file(
@@ -120,6 +173,7 @@ from napari_convnet import atomic
 from napari_convnet.errors import UserError
 atomic.secrets.token_hex = lambda n: "token"
 os.getpid = lambda: 0
+atomic._searched.add(atomic.Path(sys.argv[1]).parent)  # only the save itself is to be disturbed
 {before}
 try:
     atomic.write_atomically(sys.argv[1], b"new" * 100_000)
@@ -152,7 +206,7 @@ def test_a_disk_that_fills_up_while_writing_leaves_the_old_file_and_nothing_else
 
 
 def strace(target: Path, *options: str) -> tuple[str, ...]:
-    temporary = target.parent / ".napari-convnet-0-token.tmp"
+    temporary = target.parent / f".napari-convnet-{this_computer()}-0-token.tmp"
     paths = [f"-P{path}" for path in (target, temporary, target.parent)]
     return ("strace", "-f", "-qq", "-o", str(target.parent.parent / "trace"), *paths, *options)
 

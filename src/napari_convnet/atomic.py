@@ -7,11 +7,16 @@ Temporary file in the same folder, flush, fsync, rename over the old file, fsync
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import re
 import secrets
 import shutil
+import socket
 import stat
+import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from napari_convnet.errors import UserError
@@ -25,9 +30,21 @@ _DISK_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG}
 #: Some network file systems cannot sync a folder; the rename itself has worked there.
 _CANNOT_SYNC_FOLDER = {errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EBADF}
 
+#: Name of a temporary file: this computer, the process, and what no other file has.
+_TEMPORARY = re.compile(r"\.napari-convnet-([0-9a-f]{8})-(\d{1,10})-[0-9a-z]+\.tmp")
+
+#: Files of an earlier process with the same id are older than this one.
+_STARTED = time.time()
+
+#: Folders that were searched for what killed programs left; once for each is enough.
+_searched: set[Path] = set()
+
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     """Write ``data`` to ``path``, replacing an old file only when the new one is on the disk.
+
+    The first time that a folder is written to, temporary files are removed there that a killed
+    program of this kind left.
 
     Raises
     ------
@@ -39,8 +56,10 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     path = Path(path)
     try:
         _refuse_odd_target(path)
+        _remove_leftovers(path.parent)
         _refuse_full_disk(path, len(data))
-        temporary = path.parent / f".napari-convnet-{os.getpid()}-{secrets.token_hex(8)}.tmp"
+        token = f"{os.getpid()}-{secrets.token_hex(8)}"
+        temporary = path.parent / f".napari-convnet-{this_computer()}-{token}.tmp"
         _write_and_rename(temporary, path, data)
     except UserError:
         raise
@@ -55,6 +74,55 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
             "Save a second copy on another disk before you close this program.",
             str(error),
         ) from error
+
+
+def this_computer() -> str:
+    """Return eight characters that tell this computer from others that write into the same folder."""
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove temporary files of processes of this computer that are gone; those of others stay."""
+    folder = folder.absolute()
+    if folder in _searched:
+        return
+    _searched.add(folder)
+    names: list[str] = []
+    with suppress(OSError):  # a folder that may be written to but not listed
+        names = os.listdir(folder)
+    for name in names:
+        found = _TEMPORARY.fullmatch(name)
+        if not found or found[1] != this_computer():
+            continue
+        with suppress(OSError):
+            state, pid = os.lstat(folder / name), int(found[2])
+            is_gone = state.st_mtime < _STARTED if pid == os.getpid() else not is_running(pid)
+            if is_gone and stat.S_ISREG(state.st_mode):
+                os.unlink(folder / name)
+
+
+def is_running(pid: int) -> bool:
+    """Return whether a process with this id exists on this computer."""
+    if sys.platform == "win32":
+        import ctypes
+
+        # os.kill would end the process on Windows.
+        query_limited_information, still_active = 0x1000, 259
+        kernel = ctypes.windll.kernel32
+        handle = kernel.OpenProcess(query_limited_information, False, pid)
+        if not handle:
+            return False
+        code = ctypes.c_ulong()
+        kernel.GetExitCodeProcess(handle, ctypes.byref(code))
+        kernel.CloseHandle(handle)
+        return code.value == still_active
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True
 
 
 def _refuse_odd_target(path: Path) -> None:

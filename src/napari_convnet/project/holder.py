@@ -6,11 +6,11 @@ import os
 import secrets
 import socket
 import sqlite3
-import sys
 from collections.abc import Container
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
+from napari_convnet.atomic import is_running
 from napari_convnet.project.records import now
 
 
@@ -44,30 +44,6 @@ def process_start(pid: int) -> str:
     except (OSError, IndexError):
         return ""
     return f"{boot}/{ticks}"
-
-
-def is_running(pid: int) -> bool:
-    """Return whether a process with this id exists on this computer."""
-    if sys.platform == "win32":
-        import ctypes
-
-        # os.kill would end the process on Windows.
-        query_limited_information, still_active = 0x1000, 259
-        kernel = ctypes.windll.kernel32
-        handle = kernel.OpenProcess(query_limited_information, False, pid)
-        if not handle:
-            return False
-        code = ctypes.c_ulong()
-        kernel.GetExitCodeProcess(handle, ctypes.byref(code))
-        kernel.CloseHandle(handle)
-        return code.value == still_active
-    try:
-        os.kill(pid, 0)
-    except PermissionError:
-        return True
-    except (OSError, OverflowError):
-        return False
-    return True
 
 
 def is_stale(holder: Holder, tokens_here: Container[str]) -> bool:
