@@ -49,6 +49,9 @@ def import_annotations(
     axes: Annotated[
         str, typer.Option(help="Axes of stacks that are added by `images`, such as ZYX or CYX.")
     ] = "",
+    convert_decimals: Annotated[
+        bool, typer.Option("--convert-decimals", help="Take label images of decimals (1.0, 2.0).")
+    ] = False,
 ) -> None:
     """Read annotations into a project, all of them or none.
 
@@ -59,7 +62,7 @@ def import_annotations(
     from napari_convnet.exchange import ImportOptions, import_files
     from napari_convnet.project import Project
 
-    options = ImportOptions(class_name, size, add_classes, image, task, axes)
+    options = ImportOptions(class_name, size, add_classes, image, task, axes, convert_decimals)
     is_new = format_name == "images" and not project.exists()
     with (Project.create if is_new else Project.open)(project) as opened:
         _refuse_read_only(opened)

@@ -91,6 +91,9 @@ class Format:
     export: Callable[[Project, Path, Pixels, ExportOptions], ExportSteps] | None = None
 
 
+_MASKS_ASK = ("add_classes", "converts_decimals")
+
+
 def _export_patches(
     project: Project, out: Path, pixels: Pixels, options: ExportOptions
 ) -> ExportSteps:
@@ -111,12 +114,12 @@ FORMATS: dict[str, Format] = {
     ),
     "painted": Format(
         "Painted labels", "label images (0 = not annotated, k = class k) and classes.csv",
-        "file or folder", "folder", ".tif", plan=plan_painted_masks,
+        "file or folder", "folder", ".tif", _MASKS_ASK, plan=plan_painted_masks,
         export=_without_pixels(export_painted_masks),
     ),
     "instances": Format(
         "Instance masks with classes", "a label image and a CSV (label, class) for each image",
-        "file or folder", "folder", ".tif", plan=plan_object_masks,
+        "file or folder", "folder", ".tif", _MASKS_ASK, plan=plan_object_masks,
         export=lambda project, out, pixels, _options: export_object_masks(project, out, pixels),
     ),
     "points": Format(

@@ -33,6 +33,8 @@ class ImportOptions:
         Whose class table is meant, ``"classify"`` or ``"segment"``; ``"locate"`` reads points as positions.
     axes
         One letter for each axis of the images that are added, such as ``"ZYX"`` or ``"CYX"``.
+    converts_decimals
+        Whether label images of decimal numbers (1.0, 2.0) are taken as the whole numbers that they hold.
     """
 
     class_name: str = ""
@@ -41,6 +43,7 @@ class ImportOptions:
     image: str = ""
     task: str = "classify"
     axes: str = ""
+    converts_decimals: bool = False
 
 
 def leading_axes(image: ImageRecord) -> tuple[int, ...]:

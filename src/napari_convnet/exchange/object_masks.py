@@ -92,7 +92,7 @@ def plan_object_masks(target: Target, path: Path) -> Generator[Progress, None, I
     ------
     UserError
         CN-651 to CN-656 for files and lines that cannot be used, CN-655 for a label that is not in the
-        mask, CN-613 for a mask of another size.
+        mask, CN-611 for a mask that holds no whole numbers, CN-613 for one of another size.
     """
     path = Path(path)
     classes = target.classes("classify")
@@ -100,7 +100,8 @@ def plan_object_masks(target: Target, path: Path) -> Generator[Progress, None, I
     pairs = list(_pairs(target, path))
     for number, (mask, table, image, labels_name) in enumerate(pairs):
         yield Progress(done=number, total=len(pairs), text=f"reading {shown(mask.name, 40)}")
-        labels = check_label_image(read_label_file(mask), image, mask.name)
+        labels = read_label_file(mask, plan, target.options.converts_decimals)
+        labels = check_label_image(labels, image, mask.name)
         present = find_label_objects(labels)
         seen: set[int] = set()
         for row in read_table(table, ("label", "class")):

@@ -91,7 +91,8 @@ def plan_painted_masks(target: Target, path: Path) -> Generator[Progress, None, 
     pairs = list(_pairs(target, path))
     for number, (file, image, plane, where) in enumerate(pairs):
         yield Progress(done=number, total=len(pairs), text=f"reading {shown(file.name, 40)}")
-        labels = _checked(read_label_file(file), image, plane, n_classes, where)
+        labels = read_label_file(file, plan, target.options.converts_decimals)
+        labels = _checked(labels, image, plane, n_classes, where)
         if plane is not None:
             _add(plan, image, plane, values[labels])
             continue

@@ -62,13 +62,13 @@ def _size_box() -> QSpinBox:
 
 
 class ImportQuestions(_Questions):
-    """What a file may not say: the class, the size of patches, and whether classes may be added."""
+    """What a file may not say: class, size of patches, whether classes are added and decimals converted."""
 
     def __init__(
         self, parent: QWidget, title: str, asks: tuple[str, ...], classes: list[str]
     ) -> None:
         super().__init__(parent, title, "Import")
-        self._class = self._size = self._add = self._points = None
+        self._class = self._size = self._add = self._points = self._convert = None
         if "class_name" in asks:
             self._class = self.add(
                 "Class",
@@ -91,6 +91,13 @@ class ImportQuestions(_Questions):
                 "Add classes that the project lacks; else such a file is refused.",
             )
             self._add.setChecked(True)
+        if "converts_decimals" in asks:
+            self._convert = self.add(
+                "Convert decimals",
+                QCheckBox(),
+                "Take labels that are stored as decimals (1.0, 2.0) as the whole numbers that they are; else such a "
+                "file is refused. A value such as 1.5 is always refused.",
+            )
 
     def value(self) -> ImportOptions:
         """Return the answers."""
@@ -100,6 +107,7 @@ class ImportQuestions(_Questions):
             size=self._size.value() if self._size else 48,
             add_classes=bool(self._add and self._add.isChecked()),
             task=self._points.currentData() if self._points else "classify",
+            converts_decimals=bool(self._convert and self._convert.isChecked()),
         )
 
 
