@@ -116,3 +116,27 @@ def test_patches_follow_an_edit_of_the_classes(desk, tool):
     for _ in range(3):
         desk.key(Qt.Key.Key_Z, CONTROL)
     assert centres(tool) == []
+
+
+def test_appended_patches_look_as_if_all_were_shown_anew_and_napari_is_told(desk, tool):
+    told = []
+    tool.layer.events.data.connect(lambda event: told.append((event.action, event.data_indices)))
+    desk.click(tool.layer, (0, 20, 20))
+    told.clear()  # of the first patch, which is not appended
+    for column, value, size in ((60, 2, 24), (100, 2, 16), (140, 1, 30)):
+        desk.choose_class(value)
+        tool.size = size
+        desk.click(tool.layer, (0, 30, column))
+    drawn = desk._canvas.layer_to_visual[tool.layer].node.points_markers._data["a_position"]
+    shown = tool.layer.data[:, :0:-1]  # x before y
+    np.testing.assert_allclose(drawn[:, :2], shown, rtol=1e-5)
+    desk.qtbot.waitUntil(lambda: sum(len(new) for _, new in told) == 3, timeout=5000)
+    assert {action for action, _ in told} == {"added"}
+    assert told[-1][1][-1] == -1
+    parts = ("data", "size", "border_color", "face_color", "border_width", "symbol", "features")
+    shown = {name: np.array(getattr(tool.layer, name)) for name in parts}
+    tool.discard_layer()
+    tool.start()
+    for name, values in shown.items():
+        np.testing.assert_array_equal(values, np.array(getattr(tool.layer, name)), name)
+    assert len(tool.layer.selected_data) == 0
