@@ -71,3 +71,16 @@ def test_images_without_objects_are_counted(truth_is_empty):
 def test_a_threshold_at_which_matches_are_not_unique_is_refused():
     with pytest.raises(ValueError, match="not unique"):
         match_objects(np.ones((2, 2), int), np.ones((2, 2), int), iou_threshold=0.3)
+
+
+def test_confusion_is_normalised_by_truth_or_by_prediction():
+    scores = Scores(np.array([[8, 2, 0], [1, 9, 0], [0, 0, 0]]))
+    np.testing.assert_allclose(scores.normalised("truth")[:2, :2], [[0.8, 0.2], [0.1, 0.9]])
+    np.testing.assert_allclose(np.diag(scores.normalised("prediction"))[:2], scores.precision[:2])
+    assert np.isnan(scores.normalised("truth")[2]).all()
+
+
+def test_the_most_confused_classes_come_first():
+    scores = Scores(np.array([[9, 0, 1], [0, 10, 0], [5, 0, 5]]))
+    assert scores.most_confused().tolist() == [0, 2, 1]
+    assert scores.confused_pairs() == [(2, 0, 5), (0, 2, 1)]

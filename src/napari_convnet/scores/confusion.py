@@ -1,4 +1,4 @@
-"""Scores: everything that is read off a confusion matrix, and the matching of objects."""
+"""Everything that is read off a confusion matrix."""
 
 from __future__ import annotations
 
@@ -73,21 +73,47 @@ class Scores:
         """Mean IoU over the classes that occur."""
         return _mean(self.iou)
 
+    def normalised(self, by: str = "truth") -> np.ndarray:
+        """Return the confusion matrix as shares ``(K, K)``; rows or columns without samples are NaN.
+
+        Parameters
+        ----------
+        by
+            ``"truth"``: each row sums to 1 and its diagonal is the recall; ``"prediction"``: each column
+            sums to 1 and its diagonal is the precision.
+        """
+        counts = self.confusion.astype(float)
+        whole = counts.sum(1 if by == "truth" else 0, keepdims=True)
+        whole = np.broadcast_to(whole, counts.shape)
+        return np.divide(counts, whole, out=np.full(counts.shape, np.nan), where=whole > 0)
+
+    def most_confused(self) -> np.ndarray:
+        """Return the classes ``(K,)``, those with the most mistakes (missed or wrongly named) first."""
+        mistakes = self.confusion.sum(0) + self.confusion.sum(1) - 2 * np.diag(self.confusion)
+        return np.argsort(-mistakes, kind="stable")
+
+    def confused_pairs(self) -> list[tuple[int, int, int]]:
+        """Return (true class, predicted class, count) of all mistakes, the most frequent first."""
+        wrong = self.confusion - np.diag(np.diag(self.confusion))
+        order = np.argsort(-wrong, axis=None, kind="stable")[: np.count_nonzero(wrong)]
+        rows, columns = np.unravel_index(order, wrong.shape)
+        return [(int(t), int(p), int(wrong[t, p])) for t, p in zip(rows, columns, strict=True)]
+
     def as_dict(self, class_names: list[str]) -> dict[str, Any]:
         """Return everything as JSON values, classes by name, undefined values as None."""
         return {
             "n": self.n,
-            "accuracy": _plain(self.accuracy),
-            "balanced_accuracy": _plain(self.balanced_accuracy),
-            "mean_iou": _plain(self.mean_iou),
+            "accuracy": plain(self.accuracy),
+            "balanced_accuracy": plain(self.balanced_accuracy),
+            "mean_iou": plain(self.mean_iou),
             "classes": {
                 name: {
                     "n": int(self.confusion[k].sum()),
-                    "precision": _plain(self.precision[k]),
-                    "recall": _plain(self.recall[k]),
-                    "f1": _plain(self.f1[k]),
-                    "iou": _plain(self.iou[k]),
-                    "dice": _plain(self.f1[k]),
+                    "precision": plain(self.precision[k]),
+                    "recall": plain(self.recall[k]),
+                    "f1": plain(self.f1[k]),
+                    "iou": plain(self.iou[k]),
+                    "dice": plain(self.f1[k]),
                 }
                 for k, name in enumerate(class_names)
             },
@@ -108,56 +134,6 @@ def _mean(values: np.ndarray) -> float:
     return float(known.mean()) if known.size else float("nan")
 
 
-def _plain(value: float) -> float | None:
+def plain(value: float) -> float | None:
+    """Round a number for a report; NaN is None."""
     return None if np.isnan(value) else round(float(value), 6)
-
-
-@dataclass(frozen=True)
-class ObjectMatches:
-    """How many objects were found: pairs whose IoU is above the threshold match."""
-
-    true_positives: int
-    false_positives: int
-    false_negatives: int
-
-    @property
-    def average_precision(self) -> float:
-        """``TP / (TP + FP + FN)``, as in the Data Science Bowl 2018 and StarDist."""
-        total = self.true_positives + self.false_positives + self.false_negatives
-        return self.true_positives / total if total else float("nan")
-
-
-def match_objects(
-    truth: np.ndarray, predicted: np.ndarray, iou_threshold: float = 0.5
-) -> ObjectMatches:
-    """Match the objects of two label images.
-
-    Parameters
-    ----------
-    truth, predicted
-        Instance labels of the same shape, 0 = background.
-    iou_threshold
-        Objects match above this IoU; at least 0.5, so that an object can match only one other.
-
-    References
-    ----------
-    Caicedo et al. 2019, https://doi.org/10.1038/s41592-019-0612-7.
-    """
-    if iou_threshold < 0.5:
-        raise ValueError(f"iou_threshold is {iou_threshold}; below 0.5 a match is not unique")
-    _, true_index = np.unique(truth, return_inverse=True)
-    _, predicted_index = np.unique(predicted, return_inverse=True)
-    # A leading background object, so that index 0 is always background even in an image without any.
-    true_index = true_index.ravel() + (0 if (truth == 0).any() else 1)
-    predicted_index = predicted_index.ravel() + (0 if (predicted == 0).any() else 1)
-    n_true, n_predicted = int(true_index.max()) + 1, int(predicted_index.max()) + 1
-    pairs, overlap = np.unique(
-        true_index.astype(np.int64) * n_predicted + predicted_index, return_counts=True
-    )
-    area_true = np.bincount(true_index, minlength=n_true)
-    area_predicted = np.bincount(predicted_index, minlength=n_predicted)
-    row, column = pairs // n_predicted, pairs % n_predicted
-    both = (row > 0) & (column > 0)
-    iou = overlap / (area_true[row] + area_predicted[column] - overlap)
-    found = int((both & (iou > iou_threshold)).sum())
-    return ObjectMatches(found, n_predicted - 1 - found, n_true - 1 - found)
