@@ -13,8 +13,14 @@ import torch
 from napari_convnet.model_file import ClassCard, Model, ModelCard, NormalisationCard, make_sample
 from napari_convnet.model_file.tensor_file import file_bytes
 from napari_convnet.networks import NETWORKS, build_network
+from napari_convnet.networks.network_settings import STARTER_GRAPH
 
-_SMALL = {"convnet": {"width": 4, "blocks": 1}, "unet": {"width": 4, "levels": 1}}
+_SMALL = {
+    "convnet": {"width": 4, "blocks": 1},
+    "unet": {"width": 4, "levels": 1},
+    "cifar_resnet": {"width": 4, "blocks": 1},
+    "custom": {"graph": STARTER_GRAPH},
+}
 
 
 def small_card(network: str = "convnet", **changes: Any) -> ModelCard:
@@ -31,7 +37,8 @@ def small_card(network: str = "convnet", **changes: Any) -> ModelCard:
             ClassCard(name="mitosis", colour="#e69f00"),
             ClassCard(name="漢字 < 5 µm", colour="#009e73"),
         ),
-        "input_size": (entry.smallest_size, entry.smallest_size + 3),
+        # A batch norm needs more than one value, so at 1 x 1 pixels it could not be trained.
+        "input_size": (max(entry.smallest_size, 2), entry.smallest_size + 3),
         "patch_size": 40,
         "normalisation": NormalisationCard(
             mode="training_set", mean=(1.5, 200.25), std=(0.5, 1e-12)
@@ -52,7 +59,11 @@ def small_model(network: str = "convnet", **changes: Any) -> Model:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         module = build_network(
-            card.network, len(card.channels), len(card.classes), **card.network_settings
+            card.network,
+            len(card.channels),
+            len(card.classes),
+            card.input_size,
+            **card.network_settings,
         )
         module.train()
         for _ in range(2):
@@ -81,9 +92,10 @@ def raw_file(header: Any, data: bytes = b"", length: int | None = None) -> bytes
 
 
 def outputs(model: Model) -> np.ndarray:
-    """Return the logits for one fixed batch of images of another size than the sample's."""
+    """Return the logits for one fixed batch; of images of another size than the sample's to segment."""
+    size = (50, 47) if model.card.task == "segment" else model.card.input_size
     images = torch.randn(
-        (2, len(model.card.channels), 50, 47), generator=torch.Generator().manual_seed(1)
+        (2, len(model.card.channels), *size), generator=torch.Generator().manual_seed(1)
     )
     with torch.inference_mode():
         return model.network(images).numpy()

@@ -22,6 +22,7 @@ import torch
 
 from model_file_builders import put_together, raw_file, small_model, take_apart
 from napari_convnet.model_file import model_bytes
+from napari_convnet.networks.network_settings import STARTER_GRAPH
 
 CANARY = Path(os.environ.get("TMPDIR", "/tmp")) / f"napari-convnet-canary-{os.getpid()}"
 
@@ -177,6 +178,11 @@ def lying_headers() -> dict[str, bytes]:
     }
 
 
+def own(graph: str) -> dict[str, object]:
+    """Return the changes of a card that names layers of its own."""
+    return {"network": "custom", "network_settings": {"graph": graph}}
+
+
 def lying_cards() -> dict[str, bytes]:
     """Return whole files with fitting hashes whose card asks for what it must not."""
     tensors, card = take_apart(model_bytes(small_model()))
@@ -196,6 +202,17 @@ def lying_cards() -> dict[str, bytes]:
         "pretrained": {"network_settings": {"weights": "DEFAULT"}},
         "parameters": {**unet, "network_settings": {"width": 128, "levels": 6}},
         "10_12": {"network_settings": {"width": 10**12}},
+        "graph_code": own(
+            '{"layers":[{"name":"a","kind":"__import__(\'os\')","inputs":["image"]}]}'
+        ),
+        "graph_large": own(
+            '{"layers":[{"name":"a","kind":"flatten","inputs":["image"]},'
+            '{"name":"b","kind":"linear","settings":{"units":65536},"inputs":["a"]},'
+            '{"name":"c","kind":"linear","settings":{"units":65536},"inputs":["b"]}]}'
+        ),
+        "graph_deep": own("[" * 90_000),
+        "graph_long": own(" " * 200_000),
+        "graph_elsewhere": {"network_settings": {"graph": STARTER_GRAPH}},
         "sides": {"input_size": [10**9, 10**9]},
         "zero_std": {"normalisation": {"mode": "training_set", "mean": [0, 0], "std": [0, 1]}},
         "colour": {"classes": [{"name": "a", "colour": "red"}]},
@@ -247,6 +264,8 @@ def hook(event, arguments):
 sys.addaudithook(hook)
 folder, good = Path(sys.argv[1]), sys.argv[2]
 load_model(good)
+# Our own networks are imported when a card first names them.
+from napari_convnet.networks import backbones, graph_json, graph_network, unet
 try:
     load_model(good + ".absent")
 except UserError:

@@ -68,6 +68,8 @@ Name = Annotated[Text, StringConstraints(max_length=60), AfterValidator(_not_bla
 Json = Annotated[JsonValue, BeforeValidator(_clean_json)]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.\-]{0,59}$")]
 Side = Annotated[int, Field(ge=1, le=4096)]
+#: The layers of a person's own network, as JSON; `napari_convnet.networks.graph_json` checks what it says.
+GraphText = Annotated[str, StringConstraints(max_length=100_000), AfterValidator(_showable)]
 Integer = Annotated[int, Field(ge=-(2**53), le=2**53)]
 Scalar = Integer | float | bool | Text | None
 
@@ -113,7 +115,7 @@ class ModelCard(_Strict):
     task
         ``"classify"`` (one class for a patch or image) or ``"segment"`` (one for every pixel).
     network, network_settings
-        Id in the catalogue of networks, and its settings there.
+        Id in the catalogue of networks, and its settings there; those of ``"custom"`` hold its layers.
     channels
         Names of the image channels, in the order in which the network takes them.
     classes
@@ -141,7 +143,7 @@ class ModelCard(_Strict):
     task: Literal["classify", "segment"]
     network: Identifier
     network_settings: Annotated[
-        dict[Identifier, Integer | float | bool | Name], Field(max_length=32)
+        dict[Identifier, Integer | float | bool | Name | GraphText], Field(max_length=32)
     ]
     channels: Annotated[tuple[Name, ...], Field(min_length=1, max_length=256)]
     classes: Annotated[tuple[ClassCard, ...], Field(min_length=1, max_length=MAX_CLASSES)]
@@ -165,6 +167,10 @@ class ModelCard(_Strict):
             raise ValueError("two classes have the same name")
         if _RESERVED_SETTINGS & self.network_settings.keys():
             raise ValueError("a network setting has a reserved name")
+        for name, value in self.network_settings.items():
+            is_graph = self.network == "custom" and name == "graph"
+            if isinstance(value, str) and not is_graph and not 1 <= len(value.strip()) <= 60:
+                raise ValueError(f"network setting '{name}' has {len(value)} characters")
         scaling = self.normalisation
         expected = len(self.channels) if scaling.mode == "training_set" else len(scaling.mean)
         if not len(scaling.mean) == len(scaling.std) == expected or expected not in (

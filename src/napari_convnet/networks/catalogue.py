@@ -3,100 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
-
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from napari_convnet.errors import UserError
-from napari_convnet.networks.backbones import BACKBONES, build_backbone
-from napari_convnet.networks.convnet import ConvNet, ConvNetSettings
-from napari_convnet.networks.unet import UNet, UNetSettings
-from napari_convnet.settings import Checked
+from napari_convnet.networks.entries import BACKBONES, ENTRIES
+from napari_convnet.networks.entry import NetworkEntry, Task
 
-Task = Literal["classify", "segment"]
+if TYPE_CHECKING:
+    from torch import nn
 
+__all__ = ["BACKBONES", "NETWORKS", "build_network", "network_entry", "networks_for"]
 
-@dataclass(frozen=True)
-class NoSettings(Checked):
-    """Settings of a network that has none."""
+NETWORKS: dict[str, NetworkEntry] = {entry.network_id: entry for entry in ENTRIES}
 
 
-@dataclass(frozen=True)
-class NetworkEntry:
-    """One network of the catalogue.
-
-    Parameters
-    ----------
-    network_id
-        Name on the command line and in model files.
-    task
-        ``"classify"`` (logits ``(N, K)``) or ``"segment"`` (logits ``(N, K, Y, X)``).
-    title, purpose, source
-        For people: what it is called, when to take it, where it comes from.
-    input_size
-        Side in pixels that inputs have unless the user says otherwise.
-    smallest_size
-        Smallest side in pixels that the network accepts.
-    learning_rate
-        Default learning rate of AdamW.
-    settings
-        Frozen dataclass of its settings.
-    has_pretrained_weights
-        Whether torchvision offers ImageNet weights.
-    """
-
-    network_id: str
-    task: Task
-    title: str
-    purpose: str
-    source: str
-    input_size: int
-    smallest_size: int
-    learning_rate: float
-    settings: type
-    build: Callable[[int, int, Any], nn.Module]
-    has_pretrained_weights: bool = False
-
-
-_BACKBONE_FACTS = {
-    "resnet18": ("ResNet-18", "He et al. 2016, https://doi.org/10.1109/CVPR.2016.90"),
-    "resnet34": ("ResNet-34", "He et al. 2016, https://doi.org/10.1109/CVPR.2016.90"),
-    "resnet50": ("ResNet-50", "He et al. 2016, https://doi.org/10.1109/CVPR.2016.90"),
-    "mobilenet_v2": ("MobileNetV2", "Sandler et al. 2018, https://doi.org/10.1109/CVPR.2018.00474"),
-    "squeezenet1_1": ("SqueezeNet 1.1", "Iandola et al. 2016, https://arxiv.org/abs/1602.07360"),
-}
-
-
-def _backbone_entry(network_id: str) -> NetworkEntry:
-    title, source = _BACKBONE_FACTS[network_id]
-    return NetworkEntry(
-        network_id, "classify", title,
-        "torchvision's network; with ImageNet weights it is strong from few samples.",
-        source, 96, 32, 5e-4, NoSettings,
-        lambda channels, classes, _settings: build_backbone(network_id, channels, classes),
-        has_pretrained_weights=True,
-    )  # fmt: skip
-
-
-_ENTRIES = (
-    NetworkEntry(
-        "convnet", "classify", "Small ConvNet",
-        "Cells and patches, from scratch, in a minute on a CPU.",
-        "Blocks of 3x3 convolutions, Simonyan & Zisserman 2015, https://arxiv.org/abs/1409.1556",
-        64, 8, 2e-3, ConvNetSettings, ConvNet,
-    ),
-    *(_backbone_entry(network_id) for network_id in BACKBONES),
-    NetworkEntry(
-        "unet", "segment", "UNet",
-        "Pixels of any structure, from a few strokes or from whole masks.",
-        "Ronneberger et al. 2015, https://doi.org/10.1007/978-3-319-24574-4_28",
-        64, 16, 2e-3, UNetSettings, UNet,
-    ),
-)  # fmt: skip
-
-NETWORKS: dict[str, NetworkEntry] = {entry.network_id: entry for entry in _ENTRIES}
+def networks_for(task: Task) -> tuple[NetworkEntry, ...]:
+    """Return the networks that can be trained for a task, the one to begin with first."""
+    return tuple(entry for entry in ENTRIES if entry.does(task))
 
 
 def network_entry(network_id: str, task: Task | None = None) -> NetworkEntry:
@@ -105,11 +28,14 @@ def network_entry(network_id: str, task: Task | None = None) -> NetworkEntry:
     Raises
     ------
     UserError
-        If there is no such network, or it does another task; lists those that fit.
+        CN-502 if there is no such network, or it does another task; lists those that fit.
     """
     entry = NETWORKS.get(network_id)
-    if entry is None or (task is not None and entry.task != task):
-        fitting = ", ".join(e.network_id for e in _ENTRIES if task in (None, e.task))
+    if entry is None or (task is not None and not entry.does(task)):
+        names = [e.network_id for e in ENTRIES if task is None or e.does(task)]
+        fitting = ", ".join(names[:8]) + " or another of `napari-convnet networks`" * (
+            len(names) > 8
+        )
         reason = "is not in the catalogue" if entry is None else f"does not {task}"
         raise UserError("CN-502", f"Network '{network_id}' {reason}. Choose one of {fitting}.")
     return entry
@@ -131,14 +57,16 @@ def build_network(
     in_channels, n_classes
         Numbers of image channels and of classes.
     input_size
-        Height and width in pixels of what it will be fed; checked against what it accepts.
+        Height and width in pixels of what it will be fed; checked against what it accepts. Networks that
+        flatten the image are built for this size only. By default the catalogue's.
     **settings
         Fields of the network's settings class.
 
     Raises
     ------
     UserError
-        For an unknown network or setting, a value outside its range, or an input that is too small.
+        CN-50x for an unknown network or setting, a value outside its range, or an input that is too small;
+        CN-530 and CN-531 for layers that do not fit; CN-532 for a library that is not installed.
     """
     entry = network_entry(network_id)
     known = {field.name for field in dataclasses.fields(entry.settings)}
@@ -149,10 +77,26 @@ def build_network(
         raise UserError(
             "CN-504", f"{in_channels} channels and {n_classes} classes: at least 1 of each."
         )
-    if input_size is not None and min(input_size) < entry.smallest_size:
+    size = input_size or (entry.input_size, entry.input_size)
+    if min(size) < entry.smallest_size:
         raise UserError(
             "CN-505",
             f"{entry.title} needs at least {entry.smallest_size} x {entry.smallest_size} pixels; "
-            f"got {input_size[0]} x {input_size[1]}. Choose a larger size.",
+            f"got {size[0]} x {size[1]}. Choose a larger size.",
         )
-    return entry.build(in_channels, n_classes, entry.settings(**settings))
+    checked = entry.settings(**settings)
+    network = entry.build(in_channels, n_classes, (size[0], size[1]), checked)
+    if network_id == "custom":
+        _check_output(network.output_shape, n_classes)
+    return network
+
+
+def _check_output(shape: tuple[int, ...], n_classes: int) -> None:
+    """Refuse layers whose output is of no use for any task."""
+    if shape not in ((n_classes,), (2,)) and not (len(shape) == 3 and shape[0] == n_classes):
+        raise UserError(
+            "CN-531",
+            f"The last layer gives {' x '.join(map(str, shape))} values; {n_classes} classes need "
+            f"{n_classes} values, or {n_classes} maps to segment. Set its filters or units to 0, "
+            "which means one for each class.",
+        )

@@ -2,44 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated
-
 import torch
 from torch import Tensor, nn
 
-from napari_convnet.settings import Checked
-
-
-@dataclass(frozen=True)
-class ConvNetSettings(Checked):
-    """Size of the small classifier."""
-
-    width: Annotated[
-        int,
-        {
-            "min": 4,
-            "max": 128,
-            "tooltip": "Filters of the first block; every block has twice as many.",
-        },
-    ] = 16
-    blocks: Annotated[
-        int,
-        {
-            "min": 1,
-            "max": 6,
-            "tooltip": "Times that the image is halved.",
-        },
-    ] = 4
-    dropout: Annotated[
-        float,
-        {
-            "min": 0.0,
-            "max": 0.9,
-            "step": 0.05,
-            "tooltip": "Share of the features that each training step leaves out before the last layer.",
-        },
-    ] = 0.1
+from napari_convnet.networks.network_settings import ConvNetSettings
 
 
 class ConvNet(nn.Module):

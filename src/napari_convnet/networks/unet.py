@@ -2,37 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from napari_convnet.settings import Checked
-
-
-@dataclass(frozen=True)
-class UNetSettings(Checked):
-    """Size of the UNet."""
-
-    width: Annotated[
-        int,
-        {
-            "min": 4,
-            "max": 128,
-            "tooltip": "Filters at full resolution; every level down has twice as many.",
-        },
-    ] = 16
-    levels: Annotated[
-        int,
-        {
-            "min": 1,
-            "max": 6,
-            "tooltip": "Times that the image is halved: more levels see a wider surrounding.",
-        },
-    ] = 3
+from napari_convnet.networks.network_settings import UNetSettings
 
 
 class UNet(nn.Module):

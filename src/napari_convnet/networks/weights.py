@@ -1,0 +1,123 @@
+"""ImageNet weights: what they are, how they are fetched, and how they come into a network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torchvision
+from torch import Tensor, nn
+
+from napari_convnet.errors import UserError
+from napari_convnet.networks.network_settings import PretrainedUNetSettings
+
+
+@dataclass(frozen=True)
+class DownloadableWeights:
+    """What a person should know before ImageNet weights are downloaded."""
+
+    name: str
+    megabytes: float
+    source: str
+    licence: str
+
+
+def describe_weights(
+    network_id: str, network_settings: Mapping[str, Any] | None = None
+) -> DownloadableWeights:
+    """Return name, size and licence of torchvision's default weights of a backbone."""
+    weights = default_weights(network_id, network_settings)
+    return DownloadableWeights(
+        name=str(weights),
+        megabytes=float(weights.meta["_file_size"]),
+        source=weights.url,
+        licence="torchvision (BSD-3-Clause); trained on ImageNet, whose terms allow research use",
+    )
+
+
+def download_weights(
+    network_id: str, network_settings: Mapping[str, Any] | None = None
+) -> dict[str, Tensor]:
+    """Fetch torchvision's default ImageNet weights through torchvision, which caches them and checks their hash.
+
+    Raises
+    ------
+    UserError
+        CN-110 if they cannot be fetched; says what to do without a network.
+    """
+    weights = default_weights(network_id, network_settings)
+    try:
+        return dict(weights.get_state_dict(progress=False, check_hash=True))
+    except (OSError, RuntimeError) as error:
+        raise UserError(
+            "CN-110",
+            f"The ImageNet weights of {network_id} could not be downloaded. Nothing was changed. "
+            "Check the connection, choose a weights file (.safetensors), or train without pretrained weights.",
+            details=str(error),
+        ) from error
+
+
+def default_weights(network_id: str, network_settings: Mapping[str, Any] | None = None) -> Any:
+    """Return torchvision's entry of the weights that belong into a network of the catalogue."""
+    name = network_id
+    if network_id == "vgg16_frozen":
+        name = "vgg16"
+    elif network_id == "unet_pretrained":
+        name = PretrainedUNetSettings(**dict(network_settings or {})).encoder
+    return torchvision.models.get_model_weights(name).DEFAULT
+
+
+def adapt_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """Copy pretrained weights into a network wherever they fit.
+
+    The first convolution is adapted to the number of channels: its kernels are averaged over the
+    pretrained channels, repeated, and scaled by ``pretrained channels / channels`` so that the
+    responses keep their size. The last layer is left at its random start when the number of classes
+    differs. A network with an ``encoder`` takes the weights of a classifier into it.
+
+    Parameters
+    ----------
+    network
+        Changed in place.
+    weights
+        A state dict, float16 or float32.
+
+    Returns
+    -------
+    tuple of str
+        Names of the parameters that were not found or did not fit, and so start at random.
+
+    Raises
+    ------
+    UserError
+        CN-111 if fewer than half of the parameters fit: these weights belong to another network.
+    """
+    own = network.state_dict()
+    first = next(
+        (f"{n}.weight" for n, m in network.named_modules() if isinstance(m, nn.Conv2d)), ""
+    )
+    fitting: dict[str, Tensor] = {}
+    for name, tensor in own.items():
+        given = weights.get(name, weights.get(name.removeprefix("encoder.")))
+        if name == first and given is not None and given.ndim == 4:
+            given = _for_channels(given, tensor.shape[1])
+        if given is not None and given.shape == tensor.shape:
+            fitting[name] = given
+    if len(fitting) * 2 < len(own):
+        raise UserError(
+            "CN-111",
+            f"These weights do not belong to this network: {len(fitting)} of {len(own)} parts fit. "
+            "Choose the network that they were trained with.",
+        )
+    for name, given in fitting.items():
+        own[name].copy_(given)
+    return tuple(name for name in own if name not in fitting)
+
+
+def _for_channels(kernels: Tensor, in_channels: int) -> Tensor:
+    """Bring kernels ``(out, in, Y, X)`` to another number of input channels."""
+    if kernels.shape[1] == in_channels:
+        return kernels
+    mean = kernels.float().mean(1, keepdim=True) * (kernels.shape[1] / in_channels)
+    return mean.expand(-1, in_channels, -1, -1)
