@@ -3,41 +3,52 @@
 from __future__ import annotations
 
 import itertools
-import json
-from contextlib import suppress
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image
 from napari.utils.colormaps import CMYBGR, MAGENTA_GREEN
-from platformdirs import user_data_path
-from qtpy.QtWidgets import QComboBox, QDialog, QDialogButtonBox, QFormLayout, QLabel, QWidget
+from qtpy.QtWidgets import QDialog, QWidget
 
-from napari_convnet.atomic import write_atomically
 from napari_convnet.errors import UserError
-from napari_convnet.widgets.closed_images import channel
+from napari_convnet.widgets.arrangement import (
+    CHANNELS,
+    COLOURS,
+    HEIGHT,
+    WIDTH,
+    arranged,
+    axis_order,
+)
+from napari_convnet.widgets.axes_dialog import MEANINGS, AxesDialog
 from napari_convnet.widgets.layers import image_data
-from napari_convnet.widgets.placement import placement_of
+from napari_convnet.widgets.placement import Placement, placement_of
+from napari_convnet.widgets.remembered import read_remembered, remember
 
-#: What an axis before Y and X can be: letter and what the person reads.
-_MEANINGS = {
-    "c": "channels: they are looked at together",
-    "z": "depth (z): planes of one volume",
-    "t": "time (t): frames of one film",
-    "s": "a series of separate images",
-}
-_SYNONYMS = {"channel": "c", "channels": "c", "depth": "z", "time": "t", "plane": "z", "frame": "t"}
-_MOST_REMEMBERED = 1000
-#: Key of ``layer.metadata`` under which a channel keeps the file of its stack.
-_FILE = "napari_convnet_file"
+_SYNONYMS = {
+    "channel": CHANNELS, "channels": CHANNELS, "depth": "z", "plane": "z", "time": "t", "frame": "t",
+    "height": HEIGHT, "row": HEIGHT, "width": WIDTH, "column": WIDTH,
+}  # fmt: skip
+#: What tifffile calls axes; of others, such as Q, the file does not say what they are.
+_TIFF_AXES = {"Y": HEIGHT, "X": WIDTH, "C": CHANNELS, "Z": "z", "T": "t"}
+#: TIFF's numbers for pixels of red, green and blue (RGB, YCbCr); the samples of other pixels are channels.
+_COLOUR_PIXELS = (2, 6)
+#: Formats of pictures, whose last axis is colour whatever its pixels look like.
+_PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"}
+#: napari takes bytes with 3 or 4 values a pixel for colours from sides of 31 pixels on; below this side that may
+#: be anything, a small stack of planes for one.
+_SMALLEST_COLOUR_SIDE = 64
+_NAME, _MOST_REMEMBERED = "axes", 1000
+#: Keys of ``layer.metadata``: the file of the stack that a layer is a part of; colours were answered.
+FILE_KEY, _COLOUR_KEY = "napari_convnet_file", "napari_convnet_colours"
+
+_Letters = tuple[str, ...]
 
 
-def leading_axes(layer: Image) -> tuple[str, ...]:
-    """Return what is known of the axes before Y and X: ``"c"``, ``"z"``, ``"t"``, ``"s"``, or ``""``."""
-    labels = [str(label).casefold() for label in layer.axis_labels[: layer.ndim - 2]]
-    letters = (_SYNONYMS.get(label, label) for label in labels)
-    return tuple(letter if letter in _MEANINGS else "" for letter in letters)
+def file_of(layer: Image) -> str:
+    """Return the file that a layer, or the stack that it is a part of, was read from; or ""."""
+    return str(layer.source.path or layer.metadata.get(FILE_KEY, ""))
 
 
 def settle_axes(viewer: ViewerModel, layer: Image, parent: QWidget) -> list[Image] | None:
@@ -46,71 +57,86 @@ def settle_axes(viewer: ViewerModel, layer: Image, parent: QWidget) -> list[Imag
     Returns
     -------
     list of Image or None
-        The layer with its axes named, or the layers of its channels, which take its place; None
-        when the person did not answer.
+        The layer with its axes named, or the layers that take its place: its channels, or itself with Y and X as
+        the last axes; None when the person did not answer.
 
     Raises
     ------
     UserError
-        CN-403 when the channels of a locked layer would have to be split.
+        CN-403 when a locked layer would have to be replaced.
     """
-    known = leading_axes(layer)
-    if all(letter and letter != "c" for letter in known):
-        return [layer]
-    path = str(layer.source.path or "")
-    answer = _remembered(path, len(known)) or _ask(layer, known, parent)
-    if answer is None:
+    known = known_axes(layer)
+    if not _is_complete(known):
+        path = file_of(layer)
+        answer = _remembered(path, known) or _ask(layer, known, parent)
+        if answer is None:
+            return None
+        if path:
+            _remember(path, answer)
+        known = answer
+    return _carry_out(viewer, layer, "".join(known))
+
+
+def known_axes(layer: Image) -> _Letters:
+    """Return one letter for each axis of the pixels, colours included, "" where it is not said what it is.
+
+    A layer says it with its axis labels, some files with their format; napari's own guess that a short last axis
+    is colour counts where hardly anything else is likely.
+    """
+    shape = tuple(image_data(layer).array.shape)
+    if layer.ndim == 2 and not layer.rgb:
+        return (HEIGHT, WIDTH)
+    known = _named(layer)
+    is_doubtful = layer.rgb and not _is_surely_colour(layer, shape)
+    if all(known[:-2]) and not {HEIGHT, WIDTH} & {*known[:-2]} and not is_doubtful:
+        known[-2:] = [HEIGHT, WIDTH]
+    if layer.rgb:
+        known = [*known, "" if is_doubtful else COLOURS]
+    found = tuple(known)
+    return found if _is_complete(found) else _said_by_file(file_of(layer), shape) or found
+
+
+def _named(layer: Image) -> list[str]:
+    """Return what the layer's own labels say."""
+    labels = [str(label).casefold() for label in layer.axis_labels]
+    letters = [_SYNONYMS.get(label, label) for label in labels]
+    return [letter if letter in MEANINGS and letter != COLOURS else "" for letter in letters]
+
+
+def _is_complete(letters: _Letters) -> bool:
+    counts = Counter(letters)
+    once = counts[HEIGHT] == counts[WIDTH] == 1
+    return all(letters) and once and counts[CHANNELS] + counts[COLOURS] <= 1
+
+
+def _is_surely_colour(layer: Image, shape: tuple[int, ...]) -> bool:
+    if layer.metadata.get(_COLOUR_KEY) or min(shape[-3:-1]) <= 30:  # napari never guesses it then
+        return True
+    is_bytes = image_data(layer).array.dtype == np.uint8
+    return is_bytes and min(shape[-3:-1]) >= _SMALLEST_COLOUR_SIDE
+
+
+def _said_by_file(path: str, shape: tuple[int, ...]) -> _Letters | None:
+    """Return the axes if the file's format names them all."""
+    suffix = Path(path).suffix.lower()
+    if suffix in _PICTURES and len(shape) == 3 and shape[-1] in (3, 4):
+        return (HEIGHT, WIDTH, COLOURS)
+    if suffix not in (".tif", ".tiff"):
         return None
-    if path:
-        _remember(path, answer)
-    layer.axis_labels = (*answer, "y", "x")
-    return _split(viewer, layer, answer.index("c")) if "c" in answer else [layer]
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            series = file.series[0]
+            samples = COLOURS if series.keyframe.photometric in _COLOUR_PIXELS else CHANNELS
+            found = tuple({**_TIFF_AXES, "S": samples}.get(letter, "") for letter in series.axes)
+            fits = shape in [tuple(level.shape) for level in series.levels]
+    except Exception:  # noqa: BLE001 - whatever is wrong with the file, it does not say
+        return None
+    return found if fits and _is_complete(found) else None
 
 
-class AxesDialog(QDialog):
-    """Asks what each axis before Y and X is; nothing is chosen beforehand that the file does not say."""
-
-    def __init__(self, layer: Image, known: tuple[str, ...], parent: QWidget) -> None:
-        super().__init__(parent)
-        self.setWindowTitle("What are the axes of this image?")
-        form = QFormLayout(self)
-        shape = image_data(layer).array.shape
-        line = QLabel(
-            f"'{layer.name}' has {layer.ndim} axes: {' x '.join(map(str, shape))}. The last two are height and "
-            "width. You are asked once for each file."
-        )
-        line.setWordWrap(True)
-        form.addRow(line)
-        self.choices: list[QComboBox] = []
-        for axis, letter in enumerate(known):
-            choice = QComboBox()
-            choice.setAccessibleName(f"Meaning of axis {axis}")
-            choice.setToolTip("Channels become layers of their own; other axes become sliders.")
-            choice.addItem("choose…", "")
-            for value, text in _MEANINGS.items():
-                choice.addItem(text, value)
-            choice.setCurrentIndex(max(0, choice.findData(letter)))
-            choice.currentIndexChanged.connect(self._check)
-            self.choices.append(choice)
-            form.addRow(f"Axis {axis} ({shape[axis]} planes)", choice)
-        kinds = QDialogButtonBox.StandardButton
-        self.buttons = QDialogButtonBox(kinds.Ok | kinds.Cancel)
-        self.buttons.accepted.connect(self.accept)
-        self.buttons.rejected.connect(self.reject)
-        form.addRow(self.buttons)
-        self._check()
-
-    def answer(self) -> tuple[str, ...]:
-        """Return one letter for each axis."""
-        return tuple(choice.currentData() for choice in self.choices)
-
-    def _check(self) -> None:
-        answer = self.answer()
-        is_complete = all(answer) and answer.count("c") <= 1
-        self.buttons.button(QDialogButtonBox.StandardButton.Ok).setEnabled(is_complete)
-
-
-def _ask(layer: Image, known: tuple[str, ...], parent: QWidget) -> tuple[str, ...] | None:
+def _ask(layer: Image, known: _Letters, parent: QWidget) -> _Letters | None:
     dialog = AxesDialog(layer, known, parent)
     try:
         is_answered = dialog.exec() == QDialog.DialogCode.Accepted
@@ -119,71 +145,97 @@ def _ask(layer: Image, known: tuple[str, ...], parent: QWidget) -> tuple[str, ..
         dialog.deleteLater()
 
 
-def _split(viewer: ViewerModel, layer: Image, axis: int) -> list[Image]:
-    """Put one layer for each channel in the place of an image; nothing is copied."""
+# What follows from the axes -------------------------------------------------------------------
+
+
+def _carry_out(viewer: ViewerModel, layer: Image, letters: str) -> list[Image]:
+    """Name the axes of a layer, or put layers in its place that napari can show as they are; nothing is copied."""
+    is_in_order = axis_order(letters) == list(range(len(letters)))
+    if not is_in_order or layer.rgb != (COLOURS in letters):
+        return _replace(viewer, layer, letters)
+    if layer.ndim > 2 and "".join(_named(layer)) != letters.replace(COLOURS, ""):
+        layer.axis_labels = tuple(letters.replace(COLOURS, ""))
+    if layer.rgb:
+        layer.metadata[_COLOUR_KEY] = True
+    return [layer]
+
+
+def _replace(viewer: ViewerModel, layer: Image, letters: str) -> list[Image]:
     if layer.locked:
         raise UserError(
             "CN-403",
-            f"Layer '{layer.name}' is locked, so its channels were not split into layers. Nothing was changed. "
-            "Unlock it in the layer list.",
+            f"Layer '{layer.name}' is locked, so it was not replaced by layers with its axes in order. Nothing was "
+            "changed. Unlock it in the layer list.",
         )
-    n_channels = image_data(layer).array.shape[axis]
-    colours = itertools.cycle(MAGENTA_GREEN if n_channels == 2 else CMYBGR)
-    placement = placement_of(layer).keep([k for k in range(layer.ndim) if k != axis])
-    position, levels = viewer.layers.index(layer), _levels(layer)
-    channels = [
-        Image(
-            [channel(level, axis, number) for level in levels] if layer.multiscale
-            else channel(levels[0], axis, number),
-            name=f"{layer.name} channel {number + 1}", blending="additive", colormap=colour,
-            multiscale=layer.multiscale, metadata={**layer.metadata, _FILE: str(layer.source.path or "")},
-            **placement.as_arguments(),
-        )
-        for number, colour in zip(range(n_channels), colours, strict=False)
-    ]  # fmt: skip
-    shown = np.delete(viewer.dims.point[-layer.ndim :], axis)
+    position, spatial = (
+        viewer.layers.index(layer),
+        [k for k in axis_order(letters) if letters[k] != COLOURS],
+    )
+    point = np.asarray(viewer.dims.point)[-layer.ndim :]
+    images = _images(layer, letters, spatial)
     viewer.layers.remove(layer)
-    for each in reversed(channels):
+    for each in reversed(images):
         viewer.layers.insert(position, each)
-    # The person goes on looking at the same plane.
-    first = viewer.dims.ndim - len(shown)
-    viewer.dims.set_point(range(first, viewer.dims.ndim), shown)
-    return channels
+    if max(spatial) < layer.ndim:  # the person goes on looking at the same plane
+        first = viewer.dims.ndim - len(spatial)
+        viewer.dims.set_point(range(first, viewer.dims.ndim), point[spatial])
+    return images
 
 
-def _levels(layer: Image) -> list:
-    return list(layer.data) if layer.multiscale else [layer.data]
+def _images(layer: Image, letters: str, spatial: list[int]) -> list[Image]:
+    """Return the layers that take a layer's place: one for each channel, or one."""
+    levels = [
+        arranged(level, letters) for level in (layer.data if layer.multiscale else [layer.data])
+    ]
+    is_colour = COLOURS in letters
+    arguments = {
+        "multiscale": layer.multiscale, "rgb": is_colour,
+        "metadata": {**layer.metadata, FILE_KEY: file_of(layer), _COLOUR_KEY: is_colour},
+        **_placement(layer, letters, spatial).as_arguments(),
+    }  # fmt: skip
+    parts = [list(part) if layer.multiscale else part[0] for part in zip(*levels, strict=True)]
+    if CHANNELS not in letters:
+        return [Image(parts[0], name=layer.name, **arguments)]
+    colours = itertools.cycle(MAGENTA_GREEN if len(parts) == 2 else CMYBGR)
+    return [
+        Image(
+            part,
+            name=f"{layer.name} channel {number}",
+            blending="additive",
+            colormap=colour,
+            **arguments,
+        )
+        for number, (part, colour) in enumerate(zip(parts, colours, strict=False), start=1)
+    ]
 
 
-def file_of(layer: Image) -> str:
-    """Return the file that a layer, or the stack that it is a channel of, was read from; or ""."""
-    return str(layer.source.path or layer.metadata.get(_FILE, ""))
+def _placement(layer: Image, letters: str, spatial: list[int]) -> Placement:
+    """Return where the axes ``spatial`` of a layer lie, in their order and with their letters as labels."""
+    placement = placement_of(layer)
+    if (
+        layer.rgb and max(spatial) == layer.ndim
+    ):  # what napari took for colour is an axis like the others
+        placement = placement.with_axis()
+    kept = sorted(spatial)
+    ordered = placement.keep(kept).reordered([kept.index(axis) for axis in spatial])
+    return ordered.labelled([letters[axis] for axis in spatial])
 
 
-# Answers are kept for each file, in the person's data folder.
-
-
-def _store() -> Path:
-    return user_data_path("napari-convnet", appauthor=False) / "axes.json"
+# Answers are kept for each file ---------------------------------------------------------------
 
 
 def _all_remembered() -> dict[str, str]:
-    try:
-        found = json.loads(_store().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
+    found = read_remembered(_NAME)
     is_sound = isinstance(found, dict) and all(isinstance(value, str) for value in found.values())
     return found if is_sound else {}
 
 
-def _remembered(path: str, n_axes: int) -> tuple[str, ...] | None:
-    letters = _all_remembered().get(path, "") if path else ""
-    return tuple(letters) if len(letters) == n_axes and set(letters) <= set(_MEANINGS) else None
+def _remembered(path: str, known: _Letters) -> _Letters | None:
+    letters = tuple(_all_remembered().get(path, "")) if path else ()
+    is_sound = len(letters) == len(known) and set(letters) <= set(MEANINGS)
+    return letters if is_sound and _is_complete(letters) else None
 
 
-def _remember(path: str, answer: tuple[str, ...]) -> None:
+def _remember(path: str, answer: _Letters) -> None:
     kept = {**_all_remembered(), path: "".join(answer)}
-    text = json.dumps(dict(list(kept.items())[-_MOST_REMEMBERED:]), indent=1)
-    with suppress(UserError, OSError, UnicodeEncodeError):  # then it will be asked again
-        _store().parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(_store(), text.encode())
+    remember(_NAME, dict(list(kept.items())[-_MOST_REMEMBERED:]))

@@ -12,6 +12,7 @@ import numpy as np
 from napari_convnet.errors import UserError
 from napari_convnet.images import CleanImage
 from napari_convnet.project import ImageRecord, content_hash
+from napari_convnet.widgets.arrangement import possible_images
 from napari_convnet.widgets.source import PlaneArrays
 
 
@@ -61,7 +62,7 @@ def is_there(image: ImageRecord) -> bool:
 
 
 def read_image_layers(source: str) -> list[tuple[Any, dict[str, Any]]]:
-    """Return array (of the finest level) and arguments of each image layer that napari would make of a file.
+    """Return array and arguments of each image layer that napari would make of a file; of each level, finest first.
 
     Whatever a reader raises is passed on; readers are code of anyone's.
     """
@@ -73,13 +74,8 @@ def read_image_layers(source: str) -> list[tuple[Any, dict[str, Any]]]:
         if kind == "image" and data is not None:
             arguments = arguments or {}
             is_levels = arguments.get("multiscale") or isinstance(data, list | tuple)
-            found.append((data[0] if is_levels else data, arguments))
+            found += [(level, arguments) for level in (data if is_levels else [data])]
     return found
-
-
-def channel(array: Any, axis: int, number: int) -> Any:
-    """Return one channel of a stack, as lazy as the stack is."""
-    return array[(*(slice(None),) * axis, number)]
 
 
 def _read_images(image: ImageRecord) -> list[tuple]:
@@ -89,21 +85,18 @@ def _read_images(image: ImageRecord) -> list[tuple]:
     except Exception as error:
         raise _changed(image, f"could not be read ({error})") from error
     images = [(array, str(arguments.get("name", image.name))) for array, arguments in found]
-    for alike in (images, *_channels_of(images, len(image.shape))):
-        fitting = [(array, name) for array, name in alike if tuple(array.shape) == image.shape]
+    alike = [(array, name) for array, name in images if tuple(array.shape) == image.shape]
+    for fitting in (alike, *_parts(images, image.shape)):
         if any(content_hash(array) == image.content_hash for array, _ in fitting):
             return fitting
     raise _changed(image, "holds other pixels than when it was annotated")
 
 
-def _channels_of(images: list[tuple], n_axes: int) -> Iterator[list[tuple]]:
-    """Yield, for each axis that a stack may have its channels on, the channels as arrays of ``n_axes``."""
+def _parts(images: list[tuple], shape: tuple[int, ...]) -> Iterator[list[tuple]]:
+    """Yield what is in stacks, such as channels, for each meaning that their axes may have."""
     for array, name in images:
-        for axis in range(array.ndim if array.ndim == n_axes + 1 else 0):
-            yield [
-                (channel(array, axis, number), f"{name} channel {number + 1}")
-                for number in range(array.shape[axis])
-            ]
+        for parts in possible_images(array, shape):
+            yield [(part, f"{name} channel {k}") for k, part in enumerate(parts, start=1)]
 
 
 def _changed(image: ImageRecord, what: str) -> UserError:

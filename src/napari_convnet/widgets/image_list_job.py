@@ -13,11 +13,12 @@ import numpy as np
 
 from napari_convnet.progress import Progress
 from napari_convnet.project import ImageRecord, content_hash
-from napari_convnet.widgets.closed_images import channel, is_there, read_image_layers
+from napari_convnet.widgets.arrangement import possible_images
+from napari_convnet.widgets.closed_images import is_there, read_image_layers
 
 #: Larger files are shown without a picture, so that a list of slides is there at once.
 _LARGEST_FILE = 300 * 2**20
-_SIDE = 40
+_SIDE, _MOST_CHANNELS = 40, 16
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -100,26 +101,22 @@ def find_missing(
 
 
 def holds(path: Path, image: ImageRecord) -> bool:
-    """Return whether a file holds the pixels of an image of the project."""
+    """Return whether a file holds the pixels of an image of the project, maybe as one of its first channels."""
     return any(
-        tuple(array.shape) == image.shape and content_hash(array) == image.content_hash
+        content_hash(part) == image.content_hash
         for array in _read(path)
+        for parts in possible_images(array, image.shape)
+        for part in parts[:_MOST_CHANNELS]
     )
 
 
 def _read(path: Path | str) -> Iterator[Any]:
-    """Yield the arrays of a file's images, and their channels; none if it is no image."""
+    """Yield the arrays of a file's images; none if it is no image."""
     try:
         layers = read_image_layers(str(path))
     except Exception:  # noqa: BLE001 - any reader of anyone's; a file that cannot be read is no image
         return
-    for array, arguments in layers:
-        yield array
-        channel_axis = arguments.get("channel_axis")
-        axes = [channel_axis] if channel_axis is not None else range(max(0, array.ndim - 2))
-        for axis in axes:
-            for number in range(min(array.shape[axis], 16)):
-                yield channel(array, axis, number)
+    yield from (array for array, _arguments in layers)
 
 
 def _picture_of(image: ImageRecord) -> np.ndarray | None:

@@ -76,6 +76,55 @@ class Placement:
         linear = self.rotate @ self.shear @ np.diag(self.scale)
         return replace(self, translate=self.translate + linear @ np.asarray(origin, float))
 
+    def reordered(self, axes: Sequence[int]) -> Placement:
+        """Return the placement of the data with its dimensions in another order.
+
+        napari wants a triangular shear, which another order may not leave it; it then goes into the affine.
+        """
+        order, homogeneous = list(axes), [*axes, self.ndim]
+        if order == sorted(order):
+            return self
+        unsheared = np.eye(self.ndim + 1)
+        unsheared[:-1, :-1] = self.rotate @ self.shear @ np.linalg.inv(self.rotate)
+        translate = np.linalg.solve(unsheared[:-1, :-1], self.translate)
+        return Placement(
+            scale=self.scale[order],
+            translate=translate[order],
+            rotate=self.rotate[np.ix_(order, order)],
+            shear=np.eye(self.ndim),
+            affine=(self.affine @ unsheared)[np.ix_(homogeneous, homogeneous)],
+            units=tuple(self.units[axis] for axis in order),
+            axis_labels=tuple(self.axis_labels[axis] for axis in order),
+        )
+
+    def with_axis(self) -> Placement:
+        """Return the placement of data with one more dimension, the last, in pixels."""
+        blocks = {
+            name: np.block(
+                [[getattr(self, name), np.zeros((self.ndim, 1))], [np.zeros((1, self.ndim)), 1]]
+            )
+            for name in ("rotate", "shear")
+        }
+        affine = np.insert(np.insert(self.affine, self.ndim, 0, axis=0), self.ndim, 0, axis=1)
+        affine[self.ndim, self.ndim] = 1
+        return Placement(
+            scale=np.append(self.scale, 1),
+            translate=np.append(self.translate, 0),
+            affine=affine,
+            units=(*self.units, "pixel"),
+            axis_labels=(*self.axis_labels, ""),
+            **blocks,
+        )
+
+    def labelled(self, axis_labels: Sequence[str]) -> Placement:
+        """Return the placement with other labels."""
+        return replace(self, axis_labels=tuple(axis_labels))
+
+    def shrunk(self, factors: Sequence[float]) -> Placement:
+        """Return the placement of data of which each pixel covers ``factors`` pixels of this along each axis."""
+        factors = np.asarray(factors, float)
+        return replace(self.moved((factors - 1) / 2), scale=self.scale * factors)
+
     def last(self, n: int) -> Placement:
         """Keep the last ``n`` dimensions, such as (Y, X) of (C, Y, X)."""
         return self.keep(range(self.ndim - n, self.ndim))

@@ -1,25 +1,20 @@
-"""The projects that were opened last: a short list in the user's data folder that may always be lost."""
+"""The projects that were opened last: a short list, newest first."""
 
 from __future__ import annotations
 
-import json
 import os
-from contextlib import suppress
 from pathlib import Path
 
-import platformdirs
-
-from napari_convnet.atomic import write_atomically
-from napari_convnet.errors import UserError
+from napari_convnet.widgets.remembered import read_remembered, remember, remembered_file
 
 #: How many are kept and offered.
 KEPT = 10
+_NAME = "recent_projects"
 
 
 def list_file() -> Path:
     """Return the file that holds the list."""
-    folder = Path(platformdirs.user_data_dir("napari-convnet", appauthor=False))
-    return folder / "recent_projects.json"
+    return remembered_file(_NAME)
 
 
 def recent_projects() -> tuple[Path, ...]:
@@ -31,18 +26,11 @@ def remember_project(path: Path) -> None:
     """Put a project first in the list; a list that cannot be written stays as it is."""
     # One that is unplugged now may be back the next time.
     paths = [path, *(other for other in _read() if other != path)]
-    texts = [os.fspath(each) for each in paths[: 2 * KEPT]]
-    file = list_file()
-    with suppress(UserError, OSError, UnicodeEncodeError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, json.dumps(texts, indent=1).encode())
+    remember(_NAME, [os.fspath(each) for each in paths[: 2 * KEPT]])
 
 
 def _read() -> list[Path]:
-    try:
-        found = json.loads(list_file().read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return []
+    found = read_remembered(_NAME)
     if not isinstance(found, list):
         return []
     return [Path(text) for text in found if isinstance(text, str) and text and "\0" not in text]

@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_convnet.widgets.layers import image_data, layer_id, mark_of
+from napari_convnet.widgets.level_choice import LevelChoice
 from napari_convnet.widgets.source import Source, find_by_id
 
 _LIST_ROWS_SHOWN = 3
@@ -35,6 +36,8 @@ class SourcePicker(QWidget):
         self.images.itemChanged.connect(self._tick)
         self.images.itemClicked.connect(self._work_on)
         self.cells.currentIndexChanged.connect(self._choose_cells)
+        self.level.chosen.connect(self._choose_level)
+        self.changed.connect(self._show_level)
         events = viewer.layers.events
         self._events = (events.inserted, events.removed, events.renamed)
         for event in self._events:
@@ -59,7 +62,9 @@ class SourcePicker(QWidget):
         )
         self._form = QFormLayout(self)
         self._form.setContentsMargins(0, 0, 0, 0)
+        self.level = LevelChoice(self._viewer)
         self._form.addRow("Image", self.images)
+        self._form.addRow("Level", self.level)
         self._form.addRow("Cells", self.cells)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
 
@@ -76,6 +81,10 @@ class SourcePicker(QWidget):
         """Return what is chosen."""
         ticked = [i.data(_LAYER) for i in self._items() if i.checkState() == Qt.CheckState.Checked]
         return Source(tuple(ticked), self.cells.currentData() or "")
+
+    def _show_level(self) -> None:
+        """Show which resolution is worked on, where an image has several."""
+        self._form.setRowVisible(self.level, self.level.show_levels(self._chosen_images()))
 
     def set_value(self, source: Source) -> None:
         """Choose layers; those that are gone are left out."""
@@ -95,18 +104,26 @@ class SourcePicker(QWidget):
                 is_ticked = item.data(_LAYER) in ids
                 item.setCheckState(Qt.CheckState.Checked if is_ticked else Qt.CheckState.Unchecked)
 
+    def _chosen_images(self) -> list[Image]:
+        found = (find_by_id(self._viewer, identifier) for identifier in self.value().image_ids)
+        return [layer for layer in found if layer is not None]
+
     # The person chooses -----------------------------------------------------------------------
 
     def _choose_cells(self, _index: int) -> None:
         self.changed.emit()
+
+    def _choose_level(self, layers: list[Image]) -> None:
+        """Work on another resolution of the same image."""
+        self._work_with({layer_id(layer) for layer in layers}, layers[0])
 
     def _tick(self, item: QListWidgetItem) -> None:
         """Channels of one image have one shape: ticking another image lets go of the rest."""
         self._is_ticking = True
         ticked = find_by_id(self._viewer, item.data(_LAYER))
         if item.checkState() == Qt.CheckState.Checked and ticked is not None:
-            layers = [find_by_id(self._viewer, i) for i in self.value().image_ids]
-            alike = {layer_id(layer) for layer in layers if layer and _same_shape(layer, ticked)}
+            layers = self._chosen_images()
+            alike = {layer_id(layer) for layer in layers if _same_shape(layer, ticked)}
             if len(alike) < len(layers):
                 self._work_with(alike, ticked)
                 return
@@ -148,6 +165,7 @@ class SourcePicker(QWidget):
                 self.images.addItem(item)
         self._show_ticks(self._ticks_after(before, known, images))
         self._refresh_cells(before)
+        self._show_level()
         rows = min(max(1, len(images)), _LIST_ROWS_SHOWN)
         self.images.setFixedHeight(rows * max(18, self.images.sizeHintForRow(0)) + 8)
 
