@@ -13,12 +13,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_convnet import make_classes, run, train
+from napari_convnet import UserError, make_classes, run, train
 from napari_convnet.images import Normalisation, clean_image
 from napari_convnet.model_file import load_model
 from napari_convnet.prediction import classify_objects, object_centres, segment_image
 from napari_convnet.project import Project, backups_of
-from napari_convnet.samples import AnnotatedPixels, SegmentationSet
+from napari_convnet.samples import (
+    AnnotatedObjects,
+    AnnotatedPixels,
+    ClassificationSet,
+    SegmentationSet,
+)
 from napari_convnet.settings import TrainingSettings
 from synthetic_pictures import shape_set, train_segmenter
 
@@ -33,15 +38,54 @@ def test_integers_that_float32_cannot_count_are_normalised():
         np.testing.assert_allclose(Normalisation().apply(image.pixels), expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("shape", [(2, 2), (7, 5), (1, 40)])
-def test_an_image_smaller_than_a_patch_is_padded_and_trained_on(shape):
+TINY = [(1, 1), (1, 40), (2, 2), (7, 5)]
+
+
+def painted(shape, name="image") -> AnnotatedPixels:
+    """Return noise whose left half is class 1 and whose right half is class 2."""
     image = np.random.default_rng(0).normal(100, 8, shape)
     labels = np.ones(shape, np.uint8)
     labels[:, shape[1] // 2 :] = 2
-    part = AnnotatedPixels(clean_image(image, "YX"), labels)
-    samples = SegmentationSet.from_annotations([part], make_classes(["a", "b"]), patch_size=32)
+    return AnnotatedPixels(clean_image(image, "YX", name), labels)
+
+
+def clicked(shape, name="image") -> AnnotatedObjects:
+    image = clean_image(np.random.default_rng(0).normal(100, 8, shape), "YX", name)
+    return AnnotatedObjects(image, np.array([[0, 0], [0, shape[1] - 1]]), np.array([1, 2]))
+
+
+@pytest.mark.parametrize("shape", [*TINY[1:], (15, 200)])
+def test_training_on_nothing_but_tiny_images_is_refused(shape):
+    classes = make_classes(["a", "b"])
+    said = rf"'crumb' is {shape[0]} x {shape[1]} pixels, smaller than 16 x 16"
+    with pytest.raises(UserError, match=said) as caught:
+        SegmentationSet.from_annotations([painted(shape, "crumb")], classes, patch_size=32)
+    assert caught.value.code == "CN-628"
+    with pytest.raises(UserError, match=said) as caught:
+        ClassificationSet.from_objects([clicked(shape, "crumb")], classes, patch_size=32)
+    assert caught.value.code == "CN-628"
+
+
+def test_a_tiny_image_beside_a_larger_one_is_padded_and_trained_on():
+    classes = make_classes(["a", "b"])
+    samples = SegmentationSet.from_annotations(
+        [painted((7, 5)), painted((16, 40))], classes, patch_size=32
+    )
     model = run(train(samples, "unet", ONE_EPOCH))
-    assert run(segment_image(model, part.image)).classes.shape == shape
+    assert run(segment_image(model, painted((7, 5)).image)).classes.shape == (7, 5)
+    cells = [clicked((7, 5)), clicked((16, 40))]
+    assert len(ClassificationSet.from_objects(cells, classes, patch_size=32).targets) == 4
+
+
+@pytest.mark.parametrize("shape", TINY)
+def test_a_tiny_image_is_padded_and_predicted(segmenter, classifier, shape):
+    image = clean_image(np.random.default_rng(0).normal(100, 8, shape), "YX")
+    found = run(segment_image(segmenter, image))
+    assert found.classes.shape == found.objects.shape == shape
+    assert (found.classes > 0).all()
+    result = run(classify_objects(classifier, image, np.array([3]), np.array([[0.0, 0.0]])))
+    assert result.labels.tolist() == [3]
+    assert np.isfinite(result.probabilities).all()
 
 
 @pytest.mark.parametrize("shape", [(255, 257), (33, 31), (127, 61)])
@@ -55,6 +99,11 @@ def test_odd_and_prime_sizes_come_back_exactly(segmenter, shape):
 @pytest.fixture(scope="module")
 def segmenter():
     return train_segmenter()
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    return run(train(shape_set(12), "convnet", ONE_EPOCH))
 
 
 def test_label_values_of_any_size_keep_their_cells():

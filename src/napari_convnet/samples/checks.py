@@ -45,6 +45,27 @@ def check_targets(targets: np.ndarray, classes: tuple[ClassInfo, ...], verb: str
         )
 
 
+#: Sides in pixels below which an image shows too little to learn from.
+SMALLEST_SIDE = 16
+
+
+def check_images(images: Sequence[CleanImage]) -> None:
+    """Refuse images of different numbers of channels (CN-623), and when all of them are tiny (CN-628).
+
+    Beside larger images, tiny ones are padded.
+    """
+    check_channels(images)
+    if not images or any(min(image.pixels.shape[1:]) >= SMALLEST_SIDE for image in images):
+        return
+    height, width = images[0].pixels.shape[1:]
+    raise UserError(
+        "CN-628",
+        f"'{images[0].name}' is {height} x {width} pixels, smaller than {SMALLEST_SIDE} x {SMALLEST_SIDE}: too "
+        "little to learn from. Your annotations are safe. Annotate a larger image as well, then train. A trained "
+        "model can be applied to an image of any size.",
+    )
+
+
 def check_channels(images: Sequence[CleanImage]) -> None:
     """Refuse images of different numbers of channels in one training set (CN-623)."""
     for image in images[1:]:

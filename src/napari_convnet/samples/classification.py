@@ -18,7 +18,12 @@ from napari_convnet.images import (
     repeat_grey,
 )
 from napari_convnet.samples.augmentation import AugmentationSettings, augment_batch
-from napari_convnet.samples.checks import check_channels, check_targets, default_channels
+from napari_convnet.samples.checks import (
+    check_channels,
+    check_images,
+    check_targets,
+    default_channels,
+)
 from napari_convnet.samples.patches import resize_patch, resize_patches
 from napari_convnet.samples.split import Split, split_given, split_objects
 
@@ -95,7 +100,7 @@ class ClassificationSet:
         Raises
         ------
         UserError
-            Without annotations (CN-621), with one class only (CN-622), or when images differ in channels (CN-623).
+            Without annotations (CN-621), with one class (CN-622), when images differ in channels (CN-623) or all are tiny (CN-628).
         """
         chosen = (
             np.zeros(len(annotated), bool) if is_validation is None else np.asarray(is_validation)
@@ -106,7 +111,7 @@ class ClassificationSet:
             [np.asarray(a.values, np.int64) - 1 for a in annotated] or [np.empty(0, np.int64)]
         )
         check_targets(targets, classes, "Click cells of")
-        check_channels([a.image for a in annotated])
+        check_images([a.image for a in annotated])
         image_index = np.repeat(np.arange(len(annotated)), [len(a.values) for a in annotated])
         if chosen.any():
             what = f"{chosen.sum()} images chosen by you"

@@ -14,7 +14,7 @@ from napari_convnet.classes import ClassInfo
 from napari_convnet.images import CleanImage, Normalisation, NormalisationMode, check_labels
 from napari_convnet.samples.areas import Area, Areas, choose_areas, given_areas
 from napari_convnet.samples.augmentation import AugmentationSettings, augment_batch
-from napari_convnet.samples.checks import check_channels, check_targets, default_channels
+from napari_convnet.samples.checks import check_images, check_targets, default_channels
 from napari_convnet.samples.patches import Patch, cut_padded, stack_patches
 
 #: Patches of one epoch: every annotated spot about once, within what an epoch should last.
@@ -93,10 +93,10 @@ class SegmentationSet:
         Raises
         ------
         UserError
-            Without annotations (CN-621), with one class (CN-622), or when images differ in channels (CN-623).
+            Without annotations (CN-621), with one class (CN-622), when images differ in channels (CN-623) or all are tiny (CN-628).
         """
         parts = [*annotated, *validation]
-        check_channels([part.image for part in parts])
+        check_images([part.image for part in parts])
         targets = tuple(_targets(part) for part in parts)
         for chosen in (targets[: len(annotated)], targets):
             present = np.concatenate([np.empty(0, np.int16), *(np.unique(t) for t in chosen)])
