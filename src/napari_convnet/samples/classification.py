@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from napari_convnet.samples.checks import (
     default_channels,
 )
 from napari_convnet.samples.patches import resize_patch, resize_patches
-from napari_convnet.samples.split import Split, split_given, split_objects
+from napari_convnet.samples.split import Split, image_names, split_given, split_objects
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class ClassificationSet:
         Raises
         ------
         UserError
-            Without annotations (CN-621), with one class (CN-622), when images differ in channels (CN-623) or all are tiny (CN-628).
+            Without annotations (CN-621), with one class (CN-622), images of different channels (CN-623), or all tiny (CN-628).
         """
         chosen = (
             np.zeros(len(annotated), bool) if is_validation is None else np.asarray(is_validation)
@@ -126,6 +126,8 @@ class ClassificationSet:
                 validation_fraction,
                 seed,
             )
+        names = image_names([part.image.name for part in annotated])
+        split = replace(split, groups=names[image_index], group_kind="images")
         is_training = np.isin(np.arange(len(targets)), split.training)
         seen = (
             cut_patch(part.image.pixels, centre, patch_size)
