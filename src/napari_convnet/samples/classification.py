@@ -100,7 +100,7 @@ class ClassificationSet:
         Raises
         ------
         UserError
-            Without annotations (CN-621), with one class (CN-622), images of different channels (CN-623), or all tiny (CN-628).
+            Without annotations (CN-621), with one class (CN-622), other channels (CN-623), or all images tiny (CN-628).
         """
         chosen = (
             np.zeros(len(annotated), bool) if is_validation is None else np.asarray(is_validation)

@@ -93,7 +93,7 @@ class SegmentationSet:
         Raises
         ------
         UserError
-            Without annotations (CN-621), with one class (CN-622), images of different channels (CN-623), or all tiny (CN-628).
+            Without annotations (CN-621), with one class (CN-622), other channels (CN-623), or all images tiny (CN-628).
         """
         parts = [*annotated, *validation]
         check_images([part.image for part in parts])
