@@ -20,7 +20,7 @@ from napari_convnet.training import (
     suggest_epochs,
 )
 from napari_convnet.training.batch_norm import remeasure_batch_norms
-from napari_convnet.training.loop import TrainingLoop
+from napari_convnet.training.best import Best, Mark
 from napari_convnet.training.measured import MeasuredClasses
 from napari_convnet.training.randomness import own_random
 from synthetic_pictures import blob_set, shape_set
@@ -180,9 +180,10 @@ def measured(right, n):
     [((9, 9), (9, 8), 10, True), ((900, 900), (900, 800), 1000, False)],
 )
 def test_a_later_epoch_is_better_unless_it_is_worse_by_more_than_chance(earlier, later, n, is_best):
-    loop = TrainingLoop(shape_set(12), torch.nn.Linear(1, 1), QUICK, torch.device("cpu"))
-    assert loop._is_best(measured(earlier, n))
-    assert loop._is_best(measured(later, n)) is is_best
+    module = torch.nn.Linear(1, 1)
+    best = Best("best_score_one_standard_error", module)
+    assert best.consider(module, Mark.of(measured(earlier, n)), 1, 1)
+    assert best.consider(module, Mark.of(measured(later, n)), 2, 2) is is_best
 
 
 def test_pixels_of_few_strokes_are_few_places_that_go_right_or_wrong():

@@ -42,8 +42,8 @@ def test_an_old_project_is_brought_up_to_date_and_its_original_is_kept(old, fold
         original = Path(note.rsplit("'", 2)[1])
         project.set_classes("locate", project.classes("classify"))
         project.add_position(1, (), (1.25, 2.5), 2)
-    assert version_of(old) == 2
-    assert "format 2" in note
+    assert version_of(old) == 3
+    assert "format 3" in note
     assert version_of(original) == 1
     assert old.parent != original.parent
     assert what_it_holds(original) == held
@@ -82,7 +82,7 @@ def test_without_a_place_for_backups_the_original_is_kept_beside(old):
         original = Path(project.notes[1].rsplit("'", 2)[1])
     assert original.parent == old.parent
     assert original.name.startswith(f"{old.name}.format-1-")
-    assert (version_of(original), version_of(old)) == (1, 2)
+    assert (version_of(original), version_of(old)) == (1, 3)
 
 
 def test_a_damaged_row_of_an_old_project_is_restored_from_a_backup_of_either_format(old, folder):
@@ -122,7 +122,7 @@ def test_on_a_full_disk_an_old_project_opens_for_reading_and_stays_old(old, fold
     assert what_it_holds(old) == held
     with Project.open(old, backup_folder=folder) as project:
         assert not project.read_only
-    assert version_of(old) == 2
+    assert version_of(old) == 3
 
 
 OPEN = """
@@ -137,7 +137,8 @@ def state_after_fault(path):
     with closing(sqlite3.connect(path)) as raw:
         version = raw.execute("PRAGMA user_version").fetchone()[0]
         names = {name for (name,) in raw.execute("SELECT name FROM sqlite_master")}
-    assert len(names & {"position", "image_split", "image_file"}) == {1: 0, 2: 3}[version]
+    added = {"position", "image_split", "image_file", "run_checkpoint", "checkpoint_part"}
+    assert len(names & added) == {1: 0, 3: 5}[version]
     return version
 
 
@@ -151,17 +152,17 @@ def survive_faults(tmp_path, call, fault, step):
         shutil.copy(OLD, path)
         is_hit = run_with_fault(OPEN, path, folder, call, fault, k)
         versions.append(state_after_fault(path))
-        if versions[-1] == 2:
+        if versions[-1] == 3:
             (original,) = folder.glob("*/*.original")
             assert what_it_holds(original) == held
         with Project.open(path, backup_folder=folder) as project:
             assert not project.read_only
             assert project.positions(1) == ()
-        assert version_of(path) == 2
+        assert version_of(path) == 3
         assert what_it_holds(path) == held
         assert sorted(os.listdir(place)) == [path.name, "backups"]
         if not is_hit:
-            assert versions.pop() == 2
+            assert versions.pop() == 3
             return versions
         k += step
 
@@ -175,7 +176,7 @@ def test_a_fault_while_a_project_is_brought_up_to_date_leaves_the_old_or_the_new
     tmp_path, call, fault
 ):
     versions = survive_faults(tmp_path, call, fault, step=8 if call == "pwrite64" else 4)
-    assert set(versions) == {1, 2}
+    assert set(versions) == {1, 3}
 
 
 @pytest.mark.long
@@ -185,7 +186,7 @@ def test_a_fault_while_a_project_is_brought_up_to_date_leaves_the_old_or_the_new
 def test_every_fault_while_a_project_is_brought_up_to_date_leaves_one_state(tmp_path, call, fault):
     versions = survive_faults(tmp_path, call, fault, step=1)
     print(
-        call, fault, len(versions), "faults,", versions.count(1), "old,", versions.count(2), "new"
+        call, fault, len(versions), "faults,", versions.count(1), "old,", versions.count(3), "new"
     )
 
 
@@ -237,4 +238,4 @@ def test_a_filled_project_has_no_version_1_left(tmp_path, folder):
     with make_project(tmp_path / "new.convnet", folder) as project:
         fill(project)
         assert project.notes == ()
-    assert version_of(tmp_path / "new.convnet") == 2
+    assert version_of(tmp_path / "new.convnet") == 3

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from napari_convnet.errors import UserError
+from napari_convnet.project.checkpoints import PART, Checkpoints
 from napari_convnet.project.faults import short_name
 from napari_convnet.project.records import (
     EpochRecord,
@@ -18,13 +19,10 @@ from napari_convnet.project.records import (
 )
 from napari_convnet.project.store import Store, next_id, put
 
-#: A model is written in parts of this many bytes, so that a click never waits for a whole model.
-PART = 4 * 2**20
-
 OUTCOMES = ("finished", "stopped", "failed")
 
 
-class Runs:
+class Runs(Checkpoints):
     """The part of `Project` that knows training runs."""
 
     _store: Store
@@ -80,6 +78,8 @@ class Runs:
         with self._store.transaction() as connection:
             put(connection, "run", (*kept, *ending, *model))
         self._started_here.discard(run_id)
+        if outcome == "finished":
+            self.delete_checkpoint(run_id)
 
     def runs(self) -> tuple[RunRecord, ...]:
         """Return the runs in the order in which they were started."""

@@ -12,7 +12,7 @@ from typing import Any
 #: ``PRAGMA application_id`` of a project file: the letters "CNVT".
 APPLICATION_ID = 0x434E5654
 #: ``PRAGMA user_version``: the newest format that this program reads and the one that it writes.
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 #: What format 1 consists of, kept word for word in every file, so that the file explains itself.
 SCHEMA_1 = """
@@ -158,6 +158,28 @@ CREATE TABLE image_file (
     sha256 TEXT NOT NULL
 ) STRICT""",
     ),
+    3: (
+        """
+CREATE TABLE run_checkpoint (
+    -- The state from which a run that did not come to its end can go on.
+    run_id INTEGER PRIMARY KEY REFERENCES run (id),
+    generation INTEGER NOT NULL,     -- which of the parts count
+    step INTEGER NOT NULL,           -- training steps that were done
+    content_sha256 TEXT NOT NULL,    -- of the parts joined in order
+    size INTEGER NOT NULL,           -- of them, in bytes
+    kept_at TEXT NOT NULL,
+    sha256 TEXT NOT NULL
+) STRICT""",
+        """
+CREATE TABLE checkpoint_part (
+    -- A .safetensors file in parts; others than those of run_checkpoint.generation count for nothing.
+    run_id INTEGER NOT NULL REFERENCES run (id),
+    generation INTEGER NOT NULL,
+    part INTEGER NOT NULL,           -- 0, 1, ...
+    bytes BLOB NOT NULL,
+    PRIMARY KEY (run_id, generation, part)
+) STRICT""",
+    ),
 }
 
 
@@ -234,6 +256,7 @@ TABLES = {
         ),
         _table("image_split", "image_id", "split", since=2),
         _table("image_file", "image_id", "size modified", since=2),
+        _table("run_checkpoint", "run_id", "generation step content_sha256 size kept_at", since=3),
     )
 }
 

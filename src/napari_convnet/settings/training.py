@@ -85,6 +85,11 @@ class TrainingSettings(Checked):
         bool,
         _option("transfer", "Train only the last layer of a pretrained network: fast, and good with few samples."),
     ] = False  # fmt: skip
+    unfreeze_last_blocks: Annotated[
+        int,
+        _option("transfer", "Of a frozen network, let so many blocks before the last layer learn, too.",
+                min=0, max=100),
+    ] = 0  # fmt: skip
     backbone_learning_rate_factor: Annotated[
         float,
         _number("transfer", 0.0, 10.0, 0.01,

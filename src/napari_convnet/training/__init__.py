@@ -3,27 +3,32 @@
 Headless use is a ``for`` loop or `run`; in the viewer a background worker drains the same generator.
 """
 
+from napari_convnet.training.checkpoint import Checkpoint
+from napari_convnet.training.defaults import suggest_epochs
 from napari_convnet.training.events import (
     BatchFinished,
+    BatchSizeReduced,
     EpochFinished,
+    Paused,
     StoppedEarly,
     TrainingStarted,
+    Validated,
 )
-from napari_convnet.training.job import (
-    TrainingInterrupted,
-    TrainingSet,
-    run,
-    suggest_epochs,
-    train,
-)
+from napari_convnet.training.job import TrainingInterrupted, TrainingSet, run, train
+from napari_convnet.training.repeat import repeat_run
 
 __all__ = [
     "BatchFinished",
+    "BatchSizeReduced",
+    "Checkpoint",
     "EpochFinished",
+    "Paused",
     "StoppedEarly",
     "TrainingInterrupted",
     "TrainingSet",
     "TrainingStarted",
+    "Validated",
+    "repeat_run",
     "run",
     "suggest_epochs",
     "train",

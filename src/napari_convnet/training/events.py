@@ -20,10 +20,35 @@ class TrainingStarted(Progress):
 
 @dataclass(frozen=True, kw_only=True)
 class BatchFinished(Progress):
-    """One training step; ``done`` counts steps over all epochs."""
+    """One training step; ``done`` counts steps (iterations) over all epochs."""
 
     epoch: int
     loss: float
+    learning_rate: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validated(Progress):
+    """A measurement on held-out samples in the middle of an epoch, after ``done`` steps."""
+
+    epoch: int
+    validation_loss: float
+    validation_accuracy: float
+    score: float
+    is_best: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paused(Progress):
+    """The training waits; told again and again until it goes on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchSizeReduced(Progress):
+    """Memory ran out, and the epoch begins again with half of the samples in a step."""
+
+    batch_size: int
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +60,16 @@ class EpochFinished(Progress):
     training_loss, training_accuracy
         Means over the epoch's (augmented) batches.
     validation_loss, validation_accuracy, score
-        On held-out samples only, or None when nothing is held out. ``score`` is what the best epoch
-        is chosen by: balanced accuracy for classification, mean IoU for segmentation.
+        On held-out samples only, or None when nothing is held out or it was not measured. ``score`` is
+        what the best epoch is chosen by: balanced accuracy for classification, mean IoU for
+        segmentation.
     is_best
         Whether this epoch's network is the one that would be returned now.
     seconds
-        Time since the training started.
+        Time since the training started, without pauses.
+    overfits_since
+        The epoch since which training and validation part, or None; see `overfits_since`, and
+        `advice` for words.
     """
 
     epoch: int
@@ -52,6 +81,7 @@ class EpochFinished(Progress):
     learning_rate: float
     is_best: bool
     seconds: float
+    overfits_since: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Mapping
-from dataclasses import asdict
-from datetime import UTC, datetime
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from napari_convnet import __version__
-from napari_convnet.classes import background_index
 from napari_convnet.devices import choose_device, use_all_cores
 from napari_convnet.errors import UserError
-from napari_convnet.model_file import ClassCard, Model, ModelCard, NormalisationCard
-from napari_convnet.networks import (
-    adapt_weights,
-    build_network,
-    count_parameters,
-    freeze_all_but_head,
-    network_entry,
-)
+from napari_convnet.model_file import Model
+from napari_convnet.networks import count_parameters, network_entry, parameter_groups
 from napari_convnet.progress import Progress
 from napari_convnet.samples import TrainingSet
 from napari_convnet.settings import TrainingSettings
+from napari_convnet.training.checkpoint import Checkpoint, Keeper, check_same, restore
 from napari_convnet.training.events import TrainingStarted
 from napari_convnet.training.loop import TrainingLoop
-from napari_convnet.training.objectives import output_count
-from napari_convnet.training.randomness import own_random
+from napari_convnet.training.outcome import best_network, describe_scores
+from napari_convnet.training.recipe import Recipe
 
 Result = TypeVar("Result")
+
+_DEFAULT_NETWORKS = {"classify": "convnet", "segment": "unet"}
 
 
 class TrainingInterrupted(Exception):  # noqa: N818 - named like KeyboardInterrupt
@@ -60,6 +54,25 @@ def run(steps: Generator[Any, None, Result]) -> Result:
             return end.value
 
 
+@dataclass(frozen=True)
+class Replay:
+    """How far an earlier run went.
+
+    Parameters
+    ----------
+    steps
+        Training steps in all.
+    pace
+        How a time limit led the schedule, see `Pace`; None where there was none.
+    threads
+        Of the CPU: another number rounds differently.
+    """
+
+    steps: int
+    pace: Sequence[int] | None
+    threads: int
+
+
 def train(
     samples: TrainingSet,
     network: str | None = None,
@@ -68,7 +81,12 @@ def train(
     network_settings: Mapping[str, Any] | None = None,
     initial_weights: Mapping[str, Tensor] | None = None,
     stop: threading.Event | None = None,
+    pause: threading.Event | None = None,
     name: str = "model",
+    resume_from: Checkpoint | None = None,
+    keep: Callable[[Checkpoint], None] | None = None,
+    keep_seconds: float = 60.0,
+    replay: Replay | None = None,
 ) -> Generator[Progress, None, Model]:
     """Train a network of the catalogue.
 
@@ -87,29 +105,41 @@ def train(
     stop
         Looked at after every batch; once set, the epoch is measured as it is and the best model so
         far is returned.
+    pause
+        Looked at before every batch; while it is set the training waits, and that time does not count.
     name
         Name that the model carries.
+    resume_from
+        State of an earlier training of the same network on the same samples, to go on from: on a CPU
+        as if it had never ended. Its settings hold unless others are given.
+    keep
+        Stores the state from time to time, and when the training pauses or is stopped.
+    keep_seconds
+        Time between two states.
+    replay
+        How far an earlier run went, see `repeat_run`.
 
     Yields
     ------
     Progress
         `TrainingStarted`; then `BatchFinished` and `EpochFinished`, and plain `Progress` while
-        held-out samples are measured; `StoppedEarly` when the numbers became invalid.
+        held-out samples are measured; `Validated` where that is wanted within epochs; `Paused`;
+        `BatchSizeReduced` when memory ran out; `StoppedEarly` when the numbers became invalid.
 
     Returns
     -------
     Model
-        The network of the best epoch: the last one whose score on held-out samples lies within one
-        standard error of the highest, or simply the last one when nothing is held out.
+        The best network, by default the last one whose score on held-out samples lies within one
+        standard error of the highest; simply the last one when nothing is held out.
 
     Raises
     ------
     UserError
         CN-202 if the numbers are no longer finite in the first epoch; CN-510 if only the last layer
-        shall learn and there are no weights for the others; CN-111, CN-203 and CN-50x for weights, a
-        device or settings that do not fit.
+        shall learn and there are no weights for the others; CN-204 if a state belongs to another
+        training; CN-111, CN-203 and CN-50x for weights, a device or settings that do not fit.
     TrainingInterrupted
-        If memory runs out or torch fails after the first epoch; it carries the best model.
+        If memory runs out or anything else fails after the first epoch; it carries the best model.
 
     References
     ----------
@@ -117,99 +147,77 @@ def train(
     Hutter 2017, https://arxiv.org/abs/1608.03983; one-standard-error rule: Hastie, Tibshirani &
     Friedman 2009, https://doi.org/10.1007/978-0-387-84858-7, section 7.10.
     """
-    settings = settings or TrainingSettings()
-    network = network or ("unet" if samples.task == "segment" else "convnet")
-    network_entry(network, samples.task)
-    network_settings = dict(network_settings or {})
     use_all_cores()
-    device = choose_device(settings.device)
-    module = _build(samples, network, network_settings, settings, initial_weights)
-    loop = TrainingLoop(samples, module, settings, device)
+    if replay:
+        torch.set_num_threads(replay.threads)
+    recipe = _recipe(
+        samples, network, settings, network_settings, initial_weights, name, resume_from
+    )
+    loop = _begin(recipe, resume_from, replay)
+    if keep:
+        loop.keep = Keeper(keep, recipe.as_dict(), keep_seconds)
     yield TrainingStarted(
-        done=0,
+        done=loop.step,
         total=loop.total_steps,
-        text=f"training {network} on {device.type}",
-        device=str(device),
-        n_parameters=count_parameters(module),
+        text=f"training {recipe.network} on {loop.device.type}",
+        device=str(loop.device),
+        n_parameters=count_parameters(loop.module),
         n_training=samples.n_training,
         n_validation=samples.n_validation,
         batches_per_epoch=loop.steps_per_epoch,
     )
-
-    def best_model() -> Model:
-        trained, scores = loop.best_network(), loop.describe_scores()
-        card = _make_card(samples, network, network_settings, name, settings, scores)
-        return Model(card, trained, samples.sample_input())
-
     try:
-        yield from loop.run(stop or threading.Event())
-    except (RuntimeError, MemoryError, OSError) as error:
-        if not loop.epochs_trained:
+        yield from loop.run(stop or threading.Event(), pause)
+    except Exception as error:
+        if isinstance(error, UserError) or not loop.epochs_trained:
             raise
-        raise TrainingInterrupted(best_model(), loop.best_epoch) from error
-    return best_model()
+        raise TrainingInterrupted(_best_model(recipe, loop), loop.best.epoch) from error
+    return _best_model(recipe, loop)
 
 
-def _build(
+def _recipe(
     samples: TrainingSet,
-    network: str,
-    network_settings: Mapping[str, Any],
-    settings: TrainingSettings,
+    network: str | None,
+    settings: TrainingSettings | None,
+    network_settings: Mapping[str, Any] | None,
     initial_weights: Mapping[str, Tensor] | None,
-) -> nn.Module:
-    if settings.freeze_backbone and initial_weights is None:
-        raise UserError(
-            "CN-510",
-            "Only the last layer was to be trained, but the layers before it have no pretrained "
-            "weights, so they know nothing. Nothing was changed. Choose pretrained weights, or train "
-            "all layers.",
-        )
-    with own_random(settings.seed, 0, torch.device("cpu")):
-        module = build_network(
-            network,
-            samples.in_channels,
-            output_count(samples),
-            samples.input_size,
-            **network_settings,
-        )
-    if initial_weights is not None:
-        adapt_weights(module, initial_weights)
-    if settings.freeze_backbone:
-        freeze_all_but_head(module, network)
-    return module
-
-
-def _make_card(
-    samples: TrainingSet,
-    network: str,
-    network_settings: dict[str, Any],
     name: str,
-    settings: TrainingSettings,
-    scores: dict[str, Any],
-) -> ModelCard:
-    background = background_index(samples.classes) if samples.task == "segment" else -1
-    return ModelCard(
-        name=name,
-        task=samples.task,
-        network=network,
-        network_settings=network_settings,
-        channels=samples.channels,
-        classes=tuple(
-            ClassCard(name=info.name, colour=info.colour, is_background=index == background)
-            for index, info in enumerate(samples.classes)
-        ),
-        input_size=samples.input_size,
-        patch_size=samples.patch_size,
-        normalisation=NormalisationCard(**asdict(samples.normalisation)),
-        objects_from="components" if samples.task == "segment" else None,
-        training=asdict(settings),
-        scores=scores,
-        versions={"napari-convnet": __version__, "torch": torch.__version__},
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    resume_from: Checkpoint | None,
+) -> Recipe:
+    """Fill what was not given: from the training that is resumed, else by default."""
+    before = resume_from.recipe if resume_from else {}
+    network = network or before.get("network") or _DEFAULT_NETWORKS.get(samples.task, "convnet")
+    network_entry(network, samples.task)
+    if network_settings is None:
+        network_settings = before.get("network_settings", {})
+    if settings is None:
+        settings = TrainingSettings.from_record(before.get("settings", {}))
+    return Recipe(samples, network, dict(network_settings), settings, initial_weights, name)
+
+
+def _begin(recipe: Recipe, resume_from: Checkpoint | None, replay: Replay | None) -> TrainingLoop:
+    settings = recipe.settings
+    device = choose_device(settings.device)
+    if resume_from:
+        check_same(resume_from, recipe.as_dict())
+    module = recipe.build(is_resumed=resume_from is not None)
+    groups = parameter_groups(
+        module,
+        recipe.network,
+        settings.backbone_learning_rate_factor,
+        settings.bias_learning_rate_factor,
     )
+    pace, last_step = (replay.pace, replay.steps) if replay else (None, 0)
+    loop = TrainingLoop(
+        recipe.samples, module, settings, device, groups=groups, pace=pace, last_step=last_step
+    )
+    if resume_from:
+        restore(loop, resume_from)
+    return loop
 
 
-def suggest_epochs(samples: TrainingSet, batch_size: int) -> int:
-    """Choose a number of epochs from the size of the training set: small sets are shown more often."""
-    steps, low, high = (240, 10, 60) if samples.task == "segment" else (1500, 10, 80)
-    return min(high, max(low, round(steps / samples.batches_per_epoch(batch_size))))
+def _best_model(recipe: Recipe, loop: TrainingLoop) -> Model:
+    scores = describe_scores(loop)
+    pace = loop.pace.steps if loop.is_timed else None
+    scores["repeat"] = {**recipe.as_dict(), "steps": loop.step, "pace": pace}
+    return Model(recipe.card(scores), best_network(loop), recipe.samples.sample_input())

@@ -1,35 +1,53 @@
-"""The loop over epochs and batches, and what it remembers: the best network so far."""
+"""The loop over epochs and batches: one for every task, resumable at every batch."""
 
 from __future__ import annotations
 
 import math
 import threading
-import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from napari_convnet.errors import UserError
 from napari_convnet.networks import set_training_mode
 from napari_convnet.progress import Progress
-from napari_convnet.samples import AugmentationSettings, TrainingSet
+from napari_convnet.samples import TrainingSet
 from napari_convnet.settings import TrainingSettings
-from napari_convnet.training.batch_norm import ENOUGH_STEPS, remeasure_batch_norms
-from napari_convnet.training.events import BatchFinished, EpochFinished, StoppedEarly
-from napari_convnet.training.measured import Measured
+from napari_convnet.training.best import Best, Mark
+from napari_convnet.training.clock import Clock, Pace
+from napari_convnet.training.events import (
+    BatchFinished,
+    BatchSizeReduced,
+    EpochFinished,
+    Paused,
+    StoppedEarly,
+    Validated,
+)
+from napari_convnet.training.examiner import Examiner
+from napari_convnet.training.feeder import Feeder
+from napari_convnet.training.memory import is_out_of_memory
 from napari_convnet.training.objectives import objective_of
-from napari_convnet.training.randomness import own_random
+from napari_convnet.training.overfitting import overfits_since
+from napari_convnet.training.schedules import Schedule
+from napari_convnet.training.stepper import Stepper
 
-#: The learning rate grows over these first steps, while Adam's averages find their feet.
-_WARM_UP_STEPS = 20
-#: Gradients are shortened to this length: rarely reached, it takes the edge off a freak batch.
-_LONGEST_GRADIENT = 5.0
+#: While a training waits it looks so often, in seconds, whether it shall go on.
+_PAUSE_LOOK = 0.2
 
 
 class TrainingLoop:
-    """One training: everything that changes from batch to batch."""
+    """One training: everything that changes from batch to batch.
+
+    Parameters
+    ----------
+    groups
+        Parameters by how fast they learn, see `parameter_groups`; by default all learn alike.
+    pace, last_step
+        Of an earlier run that is repeated by steps: see `Pace`, and the step to end at.
+    """
 
     def __init__(
         self,
@@ -37,101 +55,138 @@ class TrainingLoop:
         module: nn.Module,
         settings: TrainingSettings,
         device: torch.device,
+        *,
+        groups: list[dict[str, Any]] | None = None,
+        pace: Sequence[int] | None = None,
+        last_step: int = 0,
     ) -> None:
-        self.started = time.monotonic()
         self.samples, self.settings, self.device = samples, settings, device
         # Channels last makes convolutions on a CPU a quarter faster (benchmarks/training_speed.py).
-        is_cpu = device.type == "cpu"
-        self.layout = torch.channels_last if is_cpu else torch.contiguous_format
-        self.module = module.to(device).to(memory_format=self.layout)
-        self.learning = [p for p in module.parameters() if p.requires_grad]
-        self.optimiser = torch.optim.AdamW(
-            self.learning, lr=settings.learning_rate, weight_decay=settings.weight_decay
-        )
+        layout = torch.channels_last if device.type == "cpu" else torch.contiguous_format
+        self.module = module.to(device).to(memory_format=layout)
         self.objective = objective_of(samples, settings, device)
-        self.augmentation = AugmentationSettings.of(settings)
-        self.random = torch.Generator().manual_seed(settings.seed)
-        self.steps_per_epoch = samples.batches_per_epoch(settings.batch_size)
-        self.total_steps = self.steps_per_epoch * settings.epochs
-        self.step = 0
-        self.epochs_trained = 0
-        self.validation_seconds = 0.0
-        self.best_weights = _copy_weights(self.module)
-        self.highest: Measured | None = None
-        self.best_measured: Measured | None = None
-        self.best_epoch = 0
-        self.stopped_because = ""
+        if groups is None:
+            groups = [{"params": [p for p in module.parameters() if p.requires_grad]}]
+        self.stepper = Stepper(self.module, groups, self.objective, settings, device, layout)
+        self.schedule = Schedule(settings)
+        self.best = Best(settings.weights_returned, self.module)
+        self.clock, self.pace = Clock(), Pace(pace)
+        self.is_timed = bool(settings.max_seconds) or pace is not None
+        self.has_clock = bool(settings.max_seconds) and pace is None
+        self.last_step = last_step
+        self.feeder = Feeder(samples, settings, device)
+        self.examiner = Examiner(samples, self.stepper, self.feeder)
+        self.use_batches_of(settings.batch_size)
+        self.step = self.batch = self.epochs_trained = 0
+        self.tally, self.rate = [0.0, 0.0, 0.0], settings.learning_rate
+        self.training_losses: list[float] = []
+        self.validation_losses: list[float | None] = []
+        self.stopped_because = self.ended_by = ""
+        self.keep: Any = None  # a `Keeper`, which knows this module
 
-    @property
-    def seconds(self) -> float:
-        """Time since the start."""
-        return time.monotonic() - self.started
+    def use_batches_of(self, batch_size: int) -> None:
+        """Take so many samples a step from now on."""
+        self.batch_size, self.examiner.at_once = batch_size, 4 * batch_size
+        self.steps_per_epoch = self.samples.batches_per_epoch(batch_size)
+        self.total_steps = self.steps_per_epoch * self.settings.epochs
 
     @property
     def share_done(self) -> float:
         """Share of the training that is over, by steps or by the time limit, whichever is larger."""
         by_steps = self.step / self.total_steps
-        if not self.settings.max_seconds:
+        if not self.is_timed:
             return by_steps
         # The last epoch has yet to be measured within the limit.
-        limit = max(1e-3, self.settings.max_seconds - self.validation_seconds)
-        return min(1.0, max(by_steps, self.seconds / limit))
+        limit = self.settings.max_seconds - self.examiner.seconds
+        return min(1.0, max(by_steps, self.pace.share(self.step, self.clock.seconds, limit)))
 
-    def run(self, stop: threading.Event) -> Iterator[Progress]:
-        """Train until the last epoch, the time limit, a stop or invalid numbers."""
-        for epoch in range(1, self.settings.epochs + 1):
-            tally = [0.0, 0.0, 0.0]
-            n_batches = 0
-            set_training_mode(self.module)
-            batches = self.samples.training_batches(
-                self.settings.batch_size, self.random, augment=self.augmentation
-            )
+    def run(
+        self, stop: threading.Event, pause: threading.Event | None = None
+    ) -> Iterator[Progress]:
+        """Train until the last epoch, the time limit, a stop, a goal or invalid numbers.
+
+        Memory that runs out halves the batch, if the settings allow it, and begins the epoch again.
+        """
+        ran_out = ""
+        while ran_out or not self.ended_by:
+            ran_out = ""
+            try:
+                yield from self._train_epoch(stop, pause)
+            except (RuntimeError, MemoryError) as error:
+                if not self._can_reduce(error):
+                    raise
+                ran_out = str(error) or type(error).__name__
+            if ran_out:  # outside of the handler, whose traceback holds on to the batch
+                yield self._reduce_batch(ran_out)
+            elif not self.ended_by:
+                self._end_if_over(stop)
+
+    def _train_epoch(
+        self, stop: threading.Event, pause: threading.Event | None
+    ) -> Iterator[Progress]:
+        if not self.ended_by:
+            yield from self._train_batches(stop, pause)
+        if not self.stopped_because:
+            # A stopped epoch counts, too: its network may well be the best so far.
+            yield (yield from self._finish_epoch(self.epochs_trained + 1))
+
+    def _train_batches(
+        self, stop: threading.Event, pause: threading.Event | None
+    ) -> Iterator[Progress]:
+        epoch = self.epochs_trained + 1
+        set_training_mode(self.module)
+        with closing(self.feeder.batches(self.batch_size, self.batch)) as batches:
             for inputs, targets in batches:
-                rate = self._set_learning_rate()
-                counted = self._train_batch(inputs, targets)
+                yield from self._wait(stop, pause)
+                self.rate = self.schedule.rate(self.share_done, epoch, self.step, self.total_steps)
+                counted, factor = self.stepper.take(inputs, targets, self.step + 1, self.rate)
+                self.step += 1
                 if counted is None:
                     yield self._give_up(epoch)
                     return
-                n_batches += 1
-                tally = [before + now for before, now in zip(tally, counted, strict=True)]
-                yield BatchFinished(**self._where(epoch), epoch=epoch, loss=counted[0])
-                if stop.is_set() or self.share_done >= 1:
-                    break
-            # A stopped epoch counts, too: its network may well be the best so far.
-            means = tally[0] / n_batches, tally[1] / max(1.0, tally[2])
-            yield (yield from self._finish_epoch(epoch, rate, *means))
-            if self.stopped_because or stop.is_set() or self.share_done >= 1:
-                return
+                self.schedule.adapt(factor)
+                self.batch += 1
+                self.tally = [before + now for before, now in zip(self.tally, counted, strict=True)]
+                yield BatchFinished(
+                    **self._where(epoch), epoch=epoch, loss=counted[0], learning_rate=self.rate
+                )
+                self._end_if_over(stop)
+                is_within = self.samples.n_validation and self.batch < self.steps_per_epoch
+                if is_within and not self.ended_by and self._is_due("iterations", self.step):
+                    yield (yield from self._validate_within(epoch))
+                if self.keep:
+                    self.keep(self)
+                if self.ended_by:
+                    return
+        self._end_if_over(stop)
+
+    def _wait(self, stop: threading.Event, pause: threading.Event | None) -> Iterator[Progress]:
+        """Stand still while a pause is asked for; what was trained is kept first."""
+        if pause is None or not pause.is_set():
+            return
+        self.clock.pause()
+        if self.keep:
+            self.keep(self)
+        while pause.is_set() and not stop.is_set():
+            yield Paused(**self._where(self.epochs_trained + 1, ", paused"))
+            stop.wait(_PAUSE_LOOK)
+        self.clock.go_on()
+
+    def _end_if_over(self, stop: threading.Event) -> None:
+        if stop.is_set():
+            self.ended_by = "stopped"
+        elif self.step == self.total_steps:
+            self.ended_by = "all epochs"
+        elif self.share_done >= 1 or (
+            self.has_clock and self.clock.seconds >= self.settings.max_seconds
+        ):
+            self.ended_by = "time limit"
+        elif self.step == self.last_step:
+            self.ended_by = "as before"
 
     def _where(self, epoch: int, doing: str = "") -> dict[str, Any]:
         text = f"epoch {epoch} of {self.settings.epochs}{doing}"
         return {"done": self.step, "total": self.total_steps, "text": text}
-
-    def _set_learning_rate(self) -> float:
-        rate = self.settings.learning_rate * 0.5 * (1 + math.cos(math.pi * self.share_done))
-        rate *= min(1.0, (self.step + 1) / min(_WARM_UP_STEPS, self.total_steps))
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        return rate
-
-    def _train_batch(self, inputs: Tensor, targets: Tensor) -> list[float] | None:
-        """Take one step; return loss, right answers and answers, or None if it is not finite."""
-        inputs = inputs.to(self.device, memory_format=self.layout)
-        targets = targets.to(self.device)
-        self.step += 1
-        with own_random(self.settings.seed, self.step, self.device):
-            outputs = self.module(inputs)
-        loss = self.objective.loss(outputs, targets)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.learning, _LONGEST_GRADIENT)
-        tally = self.objective.tally(outputs.detach(), targets)
-        # One transfer from the device instead of four.
-        numbers = torch.cat([torch.stack([loss.detach(), norm]), tally]).tolist()
-        if not math.isfinite(numbers[0]) or not math.isfinite(numbers[1]):
-            return None  # one invalid step would spoil every weight
-        self.optimiser.step()
-        return [numbers[0], *numbers[2:]]
 
     def _give_up(self, epoch: int) -> StoppedEarly:
         """End with the best network so far.
@@ -142,97 +197,103 @@ class TrainingLoop:
             CN-202 when there is none yet.
         """
         rate = self.settings.learning_rate
-        advice = f"Usual cause: learning rate {rate:g} is too high; try {rate / 10:g}."
+        advised = f"Usual cause: learning rate {rate:g} is too high; try {rate / 10:g}."
         stopped = f"Training stopped: the numbers became invalid in epoch {epoch}."
-        if not self.best_epoch:
-            raise UserError("CN-202", f"{stopped} Your annotations are safe. {advice}")
-        kept = f"The model of epoch {self.best_epoch} is kept."
-        self.stopped_because = f"{stopped} {kept} {advice}"
+        if not self.best.epoch:
+            raise UserError("CN-202", f"{stopped} Your annotations are safe. {advised}")
+        kept = f"The model of epoch {self.best.epoch} is kept."
+        self.stopped_because = f"{stopped} {kept} {advised}"
+        self.ended_by = "invalid numbers"
         return StoppedEarly(**self._where(epoch, ": stopped"), reason=self.stopped_because)
 
-    def _finish_epoch(
-        self, epoch: int, rate: float, loss: float, accuracy: float
-    ) -> Generator[Progress, None, Progress]:
-        """Measure the network and remember it if it is the best; returns the closing event."""
-        self._refresh_batch_norms()
-        measured = None
-        if self.samples.n_validation:
-            measured = yield from self._measure(epoch)
-            if not math.isfinite(measured.loss):
+    def _finish_epoch(self, epoch: int) -> Generator[Progress, None, Progress]:
+        """Measure the network if it is time to, remember it if it is the best, and close the epoch."""
+        mark = None
+        is_due = self._is_due("epochs", epoch) or self._is_due("iterations", self.step)
+        if self.samples.n_validation and (is_due or self.ended_by):
+            mark = yield from self._measure(epoch)
+            if not math.isfinite(mark.loss):
                 return self._give_up(epoch)
-        is_best = self._is_best(measured)
-        if is_best:
-            self.best_measured, self.best_epoch = measured, epoch
-            self.best_weights = _copy_weights(self.module)
+        else:
+            self.examiner.refresh_batch_norms(self.step, self.batch_size)
+        loss = self.tally[0] / max(1, self.batch)
+        is_best = self.best.consider(self.module, mark, epoch, self.step)
+        self.schedule.end_epoch(mark.loss if mark else loss)
         self.epochs_trained = epoch
+        accuracy = self.tally[1] / max(1.0, self.tally[2])
+        self.batch, self.tally = 0, [0.0, 0.0, 0.0]
+        self.feeder.end_epoch()
+        self._end_if_good(loss)
+        self.training_losses.append(loss)
+        self.validation_losses.append(mark.loss if mark else None)
         return EpochFinished(
             **self._where(epoch),
             epoch=epoch,
             training_loss=loss,
             training_accuracy=accuracy,
-            validation_loss=measured.loss if measured else None,
-            validation_accuracy=measured.accuracy if measured else None,
-            score=measured.score if measured else None,
-            learning_rate=rate,
+            **_held_out(mark),
+            learning_rate=self.rate,
             is_best=is_best,
-            seconds=self.seconds,
+            seconds=self.clock.seconds,
+            overfits_since=overfits_since(self.training_losses, self.validation_losses),
         )
 
-    def _is_best(self, measured: Measured | None) -> bool:
-        """Decide by the one-standard-error rule: later wins unless it is clearly worse.
-
-        Later networks have seen more, at a smaller learning rate. The highest of many scores on a few
-        held-out cells or strokes is mostly luck.
-        """
-        if measured is None:
-            return True
-        if self.highest is None or measured.score >= self.highest.score:
-            self.highest = measured
-        return measured.score >= self.highest.score - self.highest.standard_error
-
-    def _refresh_batch_norms(self) -> None:
-        """Bring batch norms' statistics up to date where running averages cannot be."""
-        if min(self.step, self.steps_per_epoch) >= ENOUGH_STEPS:
+    def _end_if_good(self, training_loss: float) -> None:
+        if self.ended_by:
             return
-        # Draws of its own, so that measuring does not change what is trained on next.
-        random = torch.Generator().manual_seed(self.settings.seed)
-        batches = self.samples.training_batches(
-            self.settings.batch_size, random, augment=self.augmentation
-        )
-        inputs = (batch.to(self.device, memory_format=self.layout) for batch, _ in batches)
-        remeasure_batch_norms(self.module, inputs)
+        if self.epochs_trained >= self.settings.epochs:
+            self.ended_by = "all epochs"
+        elif 0 < self.settings.loss_goal >= training_loss:
+            self.ended_by = "loss goal"
+        elif 0 < self.settings.patience <= self.best.without_lower_loss:
+            self.ended_by = "patience"
 
-    def _measure(self, epoch: int) -> Generator[Progress, None, Measured]:
-        began = time.monotonic()
-        measurement = self.objective.measurement()
-        self.module.eval()
-        for inputs, targets in self.samples.validation_batches(4 * self.settings.batch_size):
-            with torch.inference_mode():
-                measurement.add(self.module(inputs.to(self.device)).float(), targets)
+    def _is_due(self, unit: str, count: int) -> bool:
+        return self.settings.validate_unit == unit and count % self.settings.validate_every == 0
+
+    def _measure(self, epoch: int) -> Generator[Progress, None, Mark]:
+        self.examiner.refresh_batch_norms(self.step, self.batch_size)
+        measuring = self.examiner.measure(self.objective)
+        while True:
+            try:
+                next(measuring)
+            except StopIteration as end:
+                return end.value
             yield Progress(**self._where(epoch, ", measuring"))
-        self.validation_seconds = time.monotonic() - began
-        return measurement.result
 
-    def best_network(self) -> nn.Module:
-        """Return the best epoch's network, on the CPU and in evaluation mode."""
-        self.module.load_state_dict(self.best_weights)
-        return self.module.cpu().to(memory_format=torch.contiguous_format).eval()
+    def _validate_within(self, epoch: int) -> Generator[Progress, None, Progress]:
+        """Measure in the middle of an epoch."""
+        mark = yield from self._measure(epoch)
+        set_training_mode(self.module)
+        if not math.isfinite(mark.loss):
+            return self._give_up(epoch)
+        is_best = self.best.consider(self.module, mark, epoch, self.step)
+        self._end_if_good(math.inf)
+        return Validated(
+            **self._where(epoch),
+            epoch=epoch,
+            **_held_out(mark),
+            is_best=is_best,
+        )
 
-    def describe_scores(self) -> dict[str, Any]:
-        """Return the best epoch's scores and what they were measured on, as JSON values."""
-        rough = self.best_measured.warning if self.best_measured else ""
-        warnings = (self.stopped_because, self.samples.warning, rough)
-        described: dict[str, Any] = {
-            "measured_on": self.samples.description,
-            "warning": " ".join(filter(None, warnings)),
-            "best_epoch": self.best_epoch,
-            "epochs_trained": self.epochs_trained,
-            "seconds": round(self.seconds, 2),
-        }
-        if self.best_measured is not None:
-            described["validation"] = self.best_measured.as_dict()
-        return described
+    def _can_reduce(self, error: BaseException) -> bool:
+        at_once = self.examiner.at_once if self.examiner.is_measuring else self.batch_size
+        allowed = self.settings.reduce_batch_on_out_of_memory
+        return allowed and at_once > 1 and is_out_of_memory(error)
+
+    def _reduce_batch(self, reason: str) -> BatchSizeReduced:
+        """Take half of the samples at once: measure again, or begin the epoch again."""
+        self.stepper.recover()
+        if self.examiner.is_measuring:
+            self.examiner.halve()
+        else:
+            self.use_batches_of(self.batch_size // 2)
+            self.step = self.epochs_trained * self.steps_per_epoch
+            self.batch, self.tally = 0, [0.0, 0.0, 0.0]
+        where = self._where(self.epochs_trained + 1, ", with smaller batches")
+        return BatchSizeReduced(**where, batch_size=self.batch_size, reason=reason)
 
 
-def _copy_weights(module: nn.Module) -> dict[str, Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+def _held_out(mark: Mark | None) -> dict[str, Any]:
+    names = {"validation_loss": "loss", "validation_accuracy": "accuracy", "score": "score"}
+    return {name: getattr(mark, key) if mark else None for name, key in names.items()}

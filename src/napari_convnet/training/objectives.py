@@ -17,6 +17,7 @@ from torch import Tensor
 from napari_convnet.samples import TrainingSet
 from napari_convnet.scores import Scores, confusion_matrix
 from napari_convnet.settings import TrainingSettings
+from napari_convnet.training.losses import class_loss
 from napari_convnet.training.measured import Measured, MeasuredClasses
 
 
@@ -61,14 +62,14 @@ def output_count(samples: TrainingSet) -> int:
 
 
 class ClassObjective:
-    """Classes of patches ``(N,)`` or of pixels ``(N, Y, X)``: cross-entropy; -1 = not annotated.
+    """Classes of patches ``(N,)`` or of pixels ``(N, Y, X)``: the loss of the settings; -1 = not annotated.
 
     Parameters
     ----------
     samples
         Gives the classes and their counts.
     settings
-        Whether rare classes count more.
+        Which loss, and whether rare classes count more.
     device
         Where losses are computed.
     """
@@ -76,14 +77,15 @@ class ClassObjective:
     def __init__(
         self, samples: TrainingSet, settings: TrainingSettings, device: torch.device
     ) -> None:
-        self.samples = samples
+        self._samples, self._settings = samples, settings
         self._weights = None
         if settings.balance == "weighted_loss":
             self._weights = class_weights(samples.class_counts()).to(device)
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the mean loss over what is annotated, weighted by class."""
-        return F.cross_entropy(outputs, targets, weight=self._weights, ignore_index=-1)
+        kind, gamma = self._settings.loss, self._settings.focal_gamma
+        return class_loss(kind, outputs, targets, self._weights, gamma)
 
     def tally(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return right answers and answers."""
@@ -91,25 +93,29 @@ class ClassObjective:
 
     def measurement(self) -> _ClassMeasurement:
         """Begin to measure the held-out samples."""
-        return _ClassMeasurement(self.samples)
+        return _ClassMeasurement(self._samples, self._settings)
 
 
 class _ClassMeasurement:
     """A confusion matrix and a loss that grow batch by batch."""
 
-    def __init__(self, samples: TrainingSet) -> None:
+    def __init__(self, samples: TrainingSet, settings: TrainingSettings) -> None:
         n_classes = len(samples.classes)
-        self._samples = samples
+        self._samples, self._settings = samples, settings
         self._confusion = np.zeros((n_classes, n_classes), np.int64)
         self._loss_sum = 0.0
 
     def add(self, outputs: Tensor, targets: Tensor) -> None:
-        loss = F.cross_entropy(
-            outputs, targets.to(outputs.device), ignore_index=-1, reduction="sum"
-        )
+        self._loss_sum += self._sum_of_losses(outputs, targets.to(outputs.device))
         predicted = outputs.argmax(1).cpu().numpy()
-        self._loss_sum += loss.item()
         self._confusion += confusion_matrix(targets.numpy(), predicted, len(self._confusion))
+
+    def _sum_of_losses(self, outputs: Tensor, targets: Tensor) -> float:
+        settings = self._settings
+        if settings.loss == "cross_entropy":
+            return F.cross_entropy(outputs, targets, ignore_index=-1, reduction="sum").item()
+        mean = class_loss(settings.loss, outputs, targets, gamma=settings.focal_gamma)
+        return mean.item() * int((targets >= 0).sum())
 
     @property
     def result(self) -> MeasuredClasses:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -33,3 +34,26 @@ def own_random(seed: int, step: int, device: torch.device) -> Iterator[None]:
         torch.set_rng_state(cpu_state)
         if accelerator is not None:
             accelerator.set_rng_state(accelerator_state)
+
+
+@contextmanager
+def repeatable(wanted: bool) -> Iterator[None]:
+    """Let torch choose algorithms that repeat to the bit, for a block; on a CPU all of them do.
+
+    Where torch knows none for an operation it warns and goes on.
+    """
+    if not wanted:
+        yield
+        return
+    # cuBLAS reads this when it is first used; without it torch warns.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = torch.are_deterministic_algorithms_enabled()
+    warned = torch.is_deterministic_algorithms_warn_only_enabled()
+    benchmark = torch.backends.cudnn.benchmark
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warned)
+        torch.backends.cudnn.benchmark = benchmark

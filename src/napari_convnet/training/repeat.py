@@ -1,0 +1,81 @@
+"""Repeating a run: the same seed, settings, samples and steps."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Mapping
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from napari_convnet.errors import UserError
+from napari_convnet.model_file import Model
+from napari_convnet.progress import Progress
+from napari_convnet.samples import TrainingSet
+from napari_convnet.settings import TrainingSettings
+from napari_convnet.training.job import Replay, train
+from napari_convnet.training.recipe import fingerprint
+
+
+class Recorded(Protocol):
+    """What a run's record in a project and a model's card have in common."""
+
+    scores: Mapping[str, Any]
+
+
+def repeat_run(
+    record: Recorded,
+    samples: TrainingSet,
+    *,
+    initial_weights: Mapping[str, Tensor] | None = None,
+    stop: threading.Event | None = None,
+    name: str = "model",
+) -> Generator[Progress, None, Model]:
+    """Train once more what was trained before: on a CPU with identical losses and weights.
+
+    A run that a time limit or a person ended is repeated by its number of steps, with the learning
+    rates that it had. On a graphics card the numbers are the same if the run was `deterministic`.
+
+    Parameters
+    ----------
+    record
+        A run's record in the project, or a model's card.
+    samples, initial_weights
+        What the run was trained on and started from.
+
+    Yields
+    ------
+    Progress
+        See `train`.
+
+    Raises
+    ------
+    UserError
+        CN-205 if the record does not say how, or samples or first weights are not the same.
+    """
+    recipe = record.scores.get("repeat")
+    if not isinstance(recipe, Mapping):
+        raise _refusal("it was made by an older program, which did not write down how")
+    if fingerprint(samples) != recipe["data_sha256"]:
+        raise _refusal("the annotations or their split have changed since")
+    found = None if initial_weights is None else fingerprint(dict(initial_weights))
+    if found != recipe["weights_sha256"]:
+        raise _refusal("it started from other weights")
+    return (
+        yield from train(
+            samples,
+            recipe["network"],
+            TrainingSettings.from_record(recipe["settings"]),
+            network_settings=recipe["network_settings"],
+            initial_weights=initial_weights,
+            stop=stop,
+            name=name,
+            replay=Replay(recipe["steps"], recipe["pace"], recipe["threads"]),
+        )
+    )
+
+
+def _refusal(why: str) -> UserError:
+    return UserError(
+        "CN-205", f"This run cannot be repeated: {why}. Nothing was changed. Train anew instead."
+    )
