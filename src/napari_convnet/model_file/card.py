@@ -6,7 +6,7 @@ import math
 import re
 import unicodedata
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -16,14 +16,15 @@ from pydantic import (
     Field,
     JsonValue,
     StringConstraints,
+    model_serializer,
     model_validator,
 )
 
 from napari_convnet.classes import MAX_CLASSES
 from napari_convnet.errors import UserError
 
-#: The newest format that this version reads and the one that it writes.
-FORMAT_VERSION = 1
+#: The newest format that this version reads.
+FORMAT_VERSION = 2
 
 _TAG = re.compile(r"<[A-Za-z/!?]")
 #: Characters that turn the reading direction around: a stranger's text must read as it is stored.
@@ -103,17 +104,48 @@ class NormalisationCard(_Strict):
     std: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(max_length=256)] = ()
 
 
+class LocateCard(_Strict):
+    """How positions are read off what a network gives.
+
+    Parameters
+    ----------
+    mode
+        ``"patch"``: the network gives row and column of one position, in pixels from the patch's centre;
+        ``"heat_map"``: it gives a map a class, with a spot of height 1 at every position.
+    sigma
+        Standard deviation of a spot in pixels; peaks that are closer are one position. Heat maps only.
+    threshold
+        Height from which a peak is a position. Heat maps only.
+    orientations
+        8 where the network was trained on patches in all ways in which a square can be turned and mirrored,
+        so that the mean of its eight answers may be taken; else 1.
+    """
+
+    mode: Literal["patch", "heat_map"]
+    orientations: Literal[1, 8] = 1
+    sigma: Annotated[float, Field(ge=0.1, le=100)] | None = None
+    threshold: Annotated[float, Field(gt=0, le=10)] | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> LocateCard:
+        has_peaks = self.mode == "heat_map"
+        if (self.sigma is not None, self.threshold is not None) != (has_peaks, has_peaks):
+            raise ValueError("sigma and threshold belong to heat maps, and only to them")
+        return self
+
+
 class ModelCard(_Strict):
     """What a model is, for which images, and how it came to be. Sequences are tuples.
 
     Parameters
     ----------
     format_version
-        Version of the file format.
+        Version of the file format, see `format_version_of`.
     name
         The model's name, 1 to 60 characters.
     task
-        ``"classify"`` (one class for a patch or image) or ``"segment"`` (one for every pixel).
+        ``"classify"`` (one class for a patch or image), ``"segment"`` (one for every pixel) or ``"locate"``
+        (positions).
     network, network_settings
         Id in the catalogue of networks, and its settings there; those of ``"custom"`` hold its layers.
     channels
@@ -130,6 +162,8 @@ class ModelCard(_Strict):
         How image values are scaled before the network.
     objects_from
         How objects are made from a segmentation, such as ``"components"``; None where they are not.
+    locate
+        How positions are found; None for other tasks.
     pixel_size, units
         Size of a pixel along each spatial axis, slowest axis first, and the unit of each.
     training, scores, versions
@@ -138,9 +172,9 @@ class ModelCard(_Strict):
         Time in ISO 8601.
     """
 
-    format_version: Annotated[int, Field(ge=1, le=FORMAT_VERSION)] = FORMAT_VERSION
+    format_version: Annotated[int, Field(ge=1, le=FORMAT_VERSION)] = 1
     name: Name
-    task: Literal["classify", "segment"]
+    task: Literal["classify", "segment", "locate"]
     network: Identifier
     network_settings: Annotated[
         dict[Identifier, Integer | float | bool | Name | GraphText], Field(max_length=32)
@@ -151,6 +185,7 @@ class ModelCard(_Strict):
     patch_size: Annotated[int, Field(ge=1, le=100_000)] | None = None
     normalisation: NormalisationCard
     objects_from: Identifier | None = None
+    locate: LocateCard | None = None
     pixel_size: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(max_length=5)] | None = (
         None
     )
@@ -160,8 +195,32 @@ class ModelCard(_Strict):
     versions: Annotated[dict[Name, Text], Field(max_length=50)] = {}
     created: Annotated[str, StringConstraints(max_length=40), AfterValidator(_iso_time)]
 
+    @model_serializer(mode="wrap")
+    def _without_what_format_1_does_not_know(self, serialise: Any) -> dict[str, Any]:
+        values = serialise(self)
+        if values["locate"] is None:
+            del values["locate"]
+        return values
+
+    @property
+    def network_task(self) -> Literal["classify", "segment", "locate"]:
+        """Task that the network has in the catalogue: a heat map, like a segmentation, has a value a pixel."""
+        is_map = self.locate is not None and self.locate.mode == "heat_map"
+        return "segment" if is_map else self.task
+
+    @property
+    def n_outputs(self) -> int:
+        """Channels of the network's output: row and column of a patch's position, else one a class."""
+        return 2 if self.network_task == "locate" else len(self.classes)
+
     @model_validator(mode="after")
     def _fits_together(self) -> ModelCard:
+        if (self.task == "locate") != (self.locate is not None):
+            raise ValueError("a model that locates, and only such a one, says how")
+        if self.format_version != format_version_of(self.task):
+            raise ValueError(f"format {self.format_version} is not the one to {self.task}")
+        if self.network_task == "locate" and (self.patch_size,) * 2 != self.input_size:
+            raise ValueError("patch_size is not the side of input_size")
         names = [entry.name for entry in self.classes]
         if len(set(names)) != len(names):
             raise ValueError("two classes have the same name")
@@ -179,6 +238,11 @@ class ModelCard(_Strict):
         ):
             raise ValueError("normalisation needs one mean and one std for every channel")
         return self
+
+
+def format_version_of(task: str) -> int:
+    """Return the format in which a card of a task is written: the oldest one that can say what it says."""
+    return 2 if task == "locate" else 1
 
 
 def check_channels(card: ModelCard, n_channels: int, layer_name: str) -> None:

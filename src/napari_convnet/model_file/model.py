@@ -31,7 +31,8 @@ class Model:
     card
         What it is and how images are prepared for it.
     network
-        Gives logits (N, K) to classify, (N, K, Y, X) to segment, from float32 (N, C, Y, X).
+        Gives logits (N, K) to classify, (N, K, Y, X) to segment, heat maps (N, K, Y, X) or positions (N, 2)
+        to locate, from float32 (N, C, Y, X).
     sample_input
         (1, C, Y, X) or (C, Y, X) float32, normalised: saved with the network's answer, and run
         again whenever the file is opened. A real patch, or `make_sample` where images must stay
@@ -91,12 +92,12 @@ def rebuild_network(card: ModelCard, weights: Mapping[str, torch.Tensor], name: 
 def _lay_out(card: ModelCard, name: str) -> nn.Module:
     """Build the network on torch's "meta" device, where tensors have shapes and no memory."""
     try:
-        network_entry(card.network, card.task)
+        network_entry(card.network, card.network_task)
         with torch.device("meta"):
             return build_network(
                 card.network,
                 len(card.channels),
-                len(card.classes),
+                card.n_outputs,
                 card.input_size,
                 **card.network_settings,
             )
@@ -143,7 +144,7 @@ def run_sample(
     Returns
     -------
     torch.Tensor
-        (1, K) to classify or (1, K, Y, X) to segment, float32.
+        (1, K) to classify, (1, K, Y, X) to segment or as heat maps, (1, 2) as a position; float32.
 
     Raises
     ------
@@ -160,7 +161,7 @@ def run_sample(
             output = network(sample).float()
     except _TORCH_ERRORS as error:
         raise refusals.invalid(name, "its sample cannot be run", str(error)) from error
-    spatial = tuple(sample.shape[2:]) if card.task == "segment" else ()
-    if tuple(output.shape) != (1, len(card.classes), *spatial):
+    spatial = tuple(sample.shape[2:]) if card.network_task == "segment" else ()
+    if tuple(output.shape) != (1, card.n_outputs, *spatial):
         raise refusals.invalid(name, f"its network gives an output of shape {tuple(output.shape)}")
     return output

@@ -11,16 +11,26 @@ from napari_convnet.prediction.classification import (
 )
 from napari_convnet.prediction.fitting import check_model_fits, normalisation_of
 from napari_convnet.prediction.objects import separate_objects
+from napari_convnet.prediction.positions import (
+    LocatedFrames,
+    LocatedPositions,
+    locate_in_frames,
+    locate_positions,
+)
 from napari_convnet.prediction.reading import PredictionInterrupted
 from napari_convnet.prediction.segmentation import Segmentation, segment_image
 
 __all__ = [
     "Classification",
+    "LocatedFrames",
+    "LocatedPositions",
     "PredictionInterrupted",
     "Segmentation",
     "check_model_fits",
     "classify_images",
     "classify_objects",
+    "locate_in_frames",
+    "locate_positions",
     "normalisation_of",
     "object_centres",
     "segment_image",
