@@ -179,3 +179,10 @@ def test_arrays_that_do_not_go_together_are_refused():
         measure_classifier(np.zeros(3), np.zeros((3, 2)), NAMES)
     with pytest.raises(ValueError, match="groups"):
         measure_classifier(np.zeros(3), np.zeros((3, 3)), NAMES, ["x"])
+
+
+def test_one_group_alone_says_that_others_may_differ_and_has_intervals_of_samples():
+    alone, one = measured(), measured(np.zeros(300, int))
+    assert one.interval("accuracy") == alone.interval("accuracy")
+    assert "1 patient only" in one.warning
+    assert "Wilson" in one.as_dict()["measured"]["intervals"]

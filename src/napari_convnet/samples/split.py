@@ -12,10 +12,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from napari_convnet.scores import wilson_interval
+
 #: A split by image that would hold out a larger share than this leaves too little to learn from.
 _LARGEST_SHARE = 0.4
 #: A split by region whose gap would use up more annotations than this leaves is not worth it.
 _SMALLEST_TRAINING_SHARE = 0.55
+#: With fewer held-out samples of a class than this the score is a rough guess.
+_ENOUGH = 5
 
 
 @dataclass(frozen=True)
@@ -30,12 +34,29 @@ class Split:
         What is held out, in plain words.
     warning
         Why the score may not mean much, or "".
+    groups
+        ``(N,)`` name of the group (patient, image) of every sample, or None where each stands for itself.
+    group_kind
+        What a group is, in the plural.
     """
 
     training: np.ndarray
     validation: np.ndarray
     description: str
     warning: str = ""
+    groups: np.ndarray | None = None
+    group_kind: str = "groups"
+
+    def subset(self, kept: np.ndarray) -> Split:
+        """Return the same split of some of the samples, by indices in ascending order."""
+        number = np.full(
+            1 + max(self.training.max(initial=-1), self.validation.max(initial=-1)), -1
+        )
+        inside = kept[kept < len(number)]
+        number[inside] = np.flatnonzero(kept < len(number))
+        sides = [number[side][number[side] >= 0] for side in (self.training, self.validation)]
+        groups = None if self.groups is None else self.groups[kept]
+        return replace(self, training=sides[0], validation=sides[1], groups=groups)
 
 
 @dataclass(frozen=True)
@@ -147,7 +168,8 @@ def split_by_group(
     n_held = np.unique(groups[validation]).size
     samples = f"{len(validation)} of {len(targets)} samples"
     description = f"{n_held} of {n_groups} groups held out ({samples})"
-    return Split(training, validation, description, _too_small(targets, validation))
+    warning = too_small(targets, validation, n_held)
+    return Split(training, validation, description, warning, groups)
 
 
 def _folds(
@@ -178,7 +200,7 @@ def split_by_sample(targets: np.ndarray, fraction: float, seed: int, warning: st
     validation = np.sort(np.concatenate(held))
     training = np.setdiff1d(np.arange(len(targets)), validation)
     description = f"{len(validation)} of {len(targets)} samples held out at random, class by class"
-    return Split(training, validation, description, warning or _too_small(targets, validation))
+    return Split(training, validation, description, warning or too_small(targets, validation))
 
 
 def split_given(targets: np.ndarray, is_validation: np.ndarray, what: str) -> Split:
@@ -186,18 +208,30 @@ def split_given(targets: np.ndarray, is_validation: np.ndarray, what: str) -> Sp
     validation = np.flatnonzero(is_validation)
     description = f"{len(validation)} of {len(targets)} samples held out: {what}"
     return Split(
-        np.flatnonzero(~is_validation), validation, description, _too_small(targets, validation)
+        np.flatnonzero(~is_validation), validation, description, too_small(targets, validation)
     )
 
 
-def _too_small(targets: np.ndarray, validation: np.ndarray) -> str:
-    """Warn where the held-out part is too small to mean anything."""
+def too_small(targets: np.ndarray, validation: np.ndarray, n_groups: int = 0) -> str:
+    """Warn where the held-out part is too small to mean anything, with what chance alone can do.
+
+    ``n_groups`` is how many groups are held out, 0 where samples stand for themselves.
+    """
     counts = [int((targets[validation] == target).sum()) for target in np.unique(targets)]
-    if not len(validation):
+    n = len(validation)
+    if not n:
         return "Nothing is held out, so no score can be measured. Annotate more."
-    if min(counts) < 5:
-        return f"Only {min(counts)} held-out samples of one class: the score is a rough guess."
-    return ""
+    if min(counts) >= _ENOUGH and (n_groups > 1 or not n_groups):
+        return ""
+    if n_groups == 1 and min(counts) >= _ENOUGH:
+        return "Only one group is held out: another one may score quite differently."
+    low, high = wilson_interval(round(0.9 * n), n)
+    width = f"of {n} held-out samples, 90 % right could be {100 * low:.0f} to {100 * high:.0f} % in truth"
+    if min(counts) == 0:
+        return f"No sample of one class is held out: the score is a rough guess ({width})."
+    return (
+        f"Only {min(counts)} held-out samples of one class: the score is a rough guess ({width})."
+    )
 
 
 def split_objects(
@@ -226,7 +260,9 @@ def split_objects(
     image_index = np.repeat(np.arange(len(centres)), [len(positions) for positions in centres])
     by_image = split_by_group(targets, image_index, fraction, seed)
     if by_image is not None:
-        return replace(by_image, description=by_image.description.replace("groups", "images"))
+        words = by_image.description.replace("groups", "images")
+        warning = by_image.warning.replace("one group", "one image")
+        return replace(by_image, description=words, warning=warning, group_kind="images")
     is_training = np.ones(len(targets), bool)
     is_held = np.zeros(len(targets), bool)
     for index, (positions, shape) in enumerate(zip(centres, shapes, strict=True)):
@@ -247,4 +283,14 @@ def split_objects(
         f"a region of the image with {len(held)} objects held out; "
         f"{len(targets) - len(training) - len(held)} in the gap of {patch_size} px beside it are not used"
     )
-    return Split(training, held, description, _too_small(targets, held))
+    return Split(training, held, description, too_small(targets, held))
+
+
+def image_names(names: Sequence[str]) -> np.ndarray:
+    """Return names ``(N,)`` that differ: a second image of a name gets a number."""
+    seen: dict[str, int] = {}
+    found = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        found.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return np.array(found)

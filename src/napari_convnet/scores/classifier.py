@@ -72,10 +72,15 @@ class ClassifierScores:
         """Number of groups that the samples are from; of samples, where these stand for themselves."""
         return len(self.truth) if self.groups is None else len(np.unique(self.groups))
 
+    @property
+    def _drawn(self) -> np.ndarray | None:
+        """The groups that a bootstrap draws; one alone says nothing of how groups differ."""
+        return self.groups if self.n_groups > 1 else None
+
     @cached_property
     def _resampled(self) -> dict[str, np.ndarray]:
         """Scores of all resamples, ``(B,)`` or ``(B, K)``."""
-        drawn = bootstrap_confusions(self.truth, self.predicted, len(self.names), self.groups)
+        drawn = bootstrap_confusions(self.truth, self.predicted, len(self.names), self._drawn)
         hits = np.diagonal(drawn, axis1=1, axis2=2)
         called, real = drawn.sum(1), drawn.sum(2)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -105,7 +110,7 @@ class ClassifierScores:
         if not share[1]:
             return None
         is_share = score in ("accuracy", "precision", "recall")
-        if self.groups is None and is_share:
+        if self._drawn is None and is_share:
             return wilson_interval(*share)
         values = self._resampled[score] if k is None else self._resampled[score][:, k]
         found = percentile_interval(values)
@@ -124,8 +129,8 @@ class ClassifierScores:
         """Why the intervals may be too narrow, or ""."""
         if self.groups is None or self.n_groups >= ENOUGH_GROUPS:
             return ""
-        kind = self.group_kind[:-1] if self.n_groups == 1 else self.group_kind
-        return f"Measured on {self.n_groups} {kind} only: others may differ more than the interval says."
+        kind = self.group_kind.removesuffix("s") if self.n_groups == 1 else self.group_kind
+        return f"Measured on {self.n_groups} {kind} only: others may differ more than the intervals say."
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as JSON values, classes by name, undefined values as None."""
@@ -161,11 +166,13 @@ class ClassifierScores:
         if self.groups is None:
             return {"samples": len(self.truth), "intervals": how}
         names = [str(name) for name in np.unique(self.groups)]
+        if self._drawn is not None:
+            how = f"95 %, bootstrap over {len(names)} {self.group_kind}"
         return {
             "samples": len(self.truth),
             self.group_kind: len(names),
             "names": names[:_MOST_NAMES],
-            "intervals": f"95 %, bootstrap over {len(names)} {self.group_kind}",
+            "intervals": how,
         }
 
     def _curves(self, k: int) -> tuple[float | None, float | None, dict[str, list[float]]]:

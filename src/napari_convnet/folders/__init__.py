@@ -1,0 +1,27 @@
+"""Folders of images: a folder per class, images paired with label images, and what belongs together."""
+
+from napari_convnet.folders.class_folder import ClassFolder, read_class_folder
+from napari_convnet.folders.groups import content_numbers, group_column, group_names
+from napari_convnet.folders.pairs import ImagePair, pair_images
+from napari_convnet.folders.reading import (
+    IMAGE_SUFFIXES,
+    list_images,
+    read_array,
+    read_image,
+    read_labels,
+)
+
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "ClassFolder",
+    "ImagePair",
+    "content_numbers",
+    "group_column",
+    "group_names",
+    "list_images",
+    "pair_images",
+    "read_array",
+    "read_class_folder",
+    "read_image",
+    "read_labels",
+]

@@ -1,0 +1,47 @@
+"""Images paired with label images of the same name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from napari_convnet.errors import UserError
+from napari_convnet.folders.reading import list_images, read_image, read_labels
+from napari_convnet.images import CleanImage
+
+
+@dataclass(frozen=True)
+class ImagePair:
+    """An image file and the label image of the same stem."""
+
+    image: Path
+    labels: Path
+
+    def read(self) -> tuple[CleanImage, np.ndarray]:
+        """Read the image and its labels ``(Y, X)``."""
+        return read_image(self.image), read_labels(self.labels)
+
+
+def pair_images(images: Path, labels: Path) -> tuple[ImagePair, ...]:
+    """Pair images with label images of the same stem.
+
+    Raises
+    ------
+    UserError
+        CN-631 for a missing folder, CN-636 when an image has no labels or there are none at all.
+    """
+    label_files = {path.stem: path for path in list_images(Path(labels))}
+    image_files = list_images(Path(images))
+    if not image_files:
+        raise UserError("CN-636", f"'{images}' holds no images. Check the path.")
+    missing = [path.name for path in image_files if path.stem not in label_files]
+    if missing:
+        raise UserError(
+            "CN-636",
+            f"{len(missing)} of {len(image_files)} images have no label image of the same name in '{labels}', "
+            f"first '{missing[0]}'. Name both alike or move the image away.",
+            details="\n".join(missing),
+        )
+    return tuple(ImagePair(path, label_files[path.stem]) for path in image_files)
