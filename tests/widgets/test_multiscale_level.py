@@ -13,6 +13,7 @@ from qtpy.QtTest import QTest
 from napari_convnet.widgets.axes import file_of
 from napari_convnet.widgets.image_switching import ImageSwitcher
 from napari_convnet.widgets.levels import show_level
+from napari_convnet.widgets.project_reader import open_project
 from napari_convnet.widgets.source import find_by_id
 from napari_convnet.widgets.training_data import collect_planes
 
@@ -80,7 +81,7 @@ def test_the_level_is_shown_full_resolution_first(desk):
     desk.viewer.add_image(pyramid(), name="slide")
     assert level.isVisibleTo(dock)
     assert [level.itemText(k) for k in range(level.count())] == [
-        "0: 200 x 160 pixels, full resolution", "1: 100 x 80 pixels, 1/2", "2: 50 x 40 pixels, 1/4",
+        "0: 200 x 160 pixels, full resolution", "1: 100 x 80 pixels, 1/2 scale", "2: 50 x 40 pixels, 1/4 scale",
     ]  # fmt: skip
     assert level.currentIndex() == 0
     assert "full resolution" in level.toolTip()
@@ -94,7 +95,7 @@ def test_another_level_is_annotated_and_trained_on_also_from_its_file(desk, tmp_
     choose(desk, dock.picker, 2)
     assert chosen(desk) == ["slide, level 2"]
     assert [layer.name for layer in desk.viewer.layers if layer.visible] == ["slide, level 2"]
-    assert dock.picker.level.currentText() == "2: 50 x 40 pixels, 1/4"
+    assert dock.picker.level.currentText() == "2: 50 x 40 pixels, 1/4 scale"
     tool = annotate(desk, dock)
     assert tool.layer.data.shape == (50, 40)
     (image,) = desk.session.project.images()
@@ -131,6 +132,19 @@ def test_the_project_opens_the_level_again(desk, tmp_path):
     assert not desk.viewer.layers["slide, level 1"].visible
 
 
+def test_a_project_is_opened_at_the_level_that_was_annotated(desk, tmp_path):
+    open_slide(desk, write(tmp_path / "slide.zarr", pyramid()))
+    dock = desk.open_dock("Annotate")
+    choose(desk, dock.picker, 2)
+    annotate(desk, dock)
+    path = desk.session.project.path
+    desk.session.new_project(tmp_path / "other.convnet")
+    desk.viewer.layers.clear()
+    open_project(desk.session, path)
+    assert [layer.name for layer in desk.viewer.layers] == ["slide", "slide, level 2"]
+    assert [layer.name for layer in desk.viewer.layers if layer.visible] == ["slide, level 2"]
+
+
 def test_going_back_takes_the_layers_that_are_there(desk):
     desk.viewer.add_image(pyramid(), name="slide")
     picker = desk.open_dock("Annotate").picker
@@ -144,7 +158,7 @@ def test_going_back_takes_the_layers_that_are_there(desk):
     assert [layer.name for layer in desk.viewer.layers if layer.visible] == ["slide"]
     choose(desk, picker, 1)
     desk.viewer.layers.remove(desk.viewer.layers["slide"])
-    assert picker.level.currentText() == "1: 100 x 80 pixels, 1/2"
+    assert picker.level.currentText() == "1: 100 x 80 pixels, 1/2 scale"
     assert not picker.level.isEnabled()
 
 

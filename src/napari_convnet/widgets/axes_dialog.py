@@ -35,7 +35,7 @@ class AxesDialog(QDialog):
         self._form = QFormLayout(self)
         line = text_line("What is asked")
         line.setText(
-            f"'{layer.name[:60]}' has {len(self._shape)} axes, and it is not said what they mean. You are asked once "
+            f"'{layer.name[:60]}' has {len(self._shape)} axes, and nothing says what they mean. You are asked once "
             "for each file."
         )
         self._form.addRow(line)

@@ -103,4 +103,4 @@ def _scale_text(full: tuple[int, ...], shape: tuple[int, ...]) -> str:
     if shape == full:
         return "full resolution"
     factors = [f"1/{a / b:.3g}" for a, b in zip(full[-2:], shape[-2:], strict=True)]
-    return " x ".join(dict.fromkeys(factors))
+    return f"{' x '.join(dict.fromkeys(factors))} scale"

@@ -70,12 +70,14 @@ def open_project(session: Session, path: Path) -> None:
 def _open_images(session: Session) -> None:
     viewer = session.viewer
     shown = {str(layer.source.path) for layer in viewer.layers if layer.source.path}
-    images = [image for image in session.project.images() if image.source]
-    waiting = [image for image in images if image.source not in shown]
+    by_file: dict[str, ImageRecord] = {}
+    for image in session.project.images():  # two resolutions of one file are two images
+        by_file.setdefault(image.source, image)
+    waiting = [image for source, image in by_file.items() if source and source not in shown]
     missing = [image for image in waiting if not is_there(image)]
     found = [image for image in waiting if image not in missing]
     chosen = _first_that_fit(found)
-    failed = [image for image in chosen if not _open_image(viewer, image.source)]
+    failed = [image for image in chosen if not _open_image(viewer, image)]
     if missing or failed:
         first = (missing + failed)[0]
         count = len(missing) + len(failed)
@@ -107,10 +109,14 @@ def _first_that_fit(images: list[ImageRecord]) -> list[ImageRecord]:
     return chosen
 
 
-def _open_image(viewer: Viewer, source: str) -> bool:
-    from napari_convnet.widgets.image_switching import open_file
+def _open_image(viewer: Viewer, image: ImageRecord) -> bool:
+    from napari.layers import Image
+
+    from napari_convnet.widgets.image_switching import layers_showing, open_file
 
     try:
-        return bool(open_file(viewer, source))
+        opened = open_file(viewer, image.source)
+        layers_showing(viewer, image, [layer for layer in opened if isinstance(layer, Image)])
+        return bool(opened)
     except Exception:  # noqa: BLE001 - a reader is code of another plugin, and the file may be anything
         return False
