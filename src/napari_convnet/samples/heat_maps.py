@@ -73,9 +73,6 @@ class HeatMapSet:
     tolerance: float
     task: str = "locate"
     mode: str = "heat_map"
-    #: Task of the networks of the catalogue that can learn it: a heat map has a value a pixel.
-    network_task: str = "segment"
-    default_network: str = "unet"
 
     @classmethod
     def from_images(

@@ -82,9 +82,6 @@ class PositionSet:
     tolerance: float = TOLERANCE
     task: str = "locate"
     mode: str = "patch"
-    #: Task of the networks of the catalogue that can learn it.
-    network_task: str = "locate"
-    default_network: str = "position_convnet"
 
     @classmethod
     def from_frames(

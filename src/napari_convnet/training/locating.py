@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from napari_convnet.samples import HeatMapSet, PositionSet
+from napari_convnet.model_file import LocateCard
+from napari_convnet.samples import AugmentationSettings, HeatMapSet, PositionSet, TrainingSet
 from napari_convnet.samples.annotated_positions import points_inside
 from napari_convnet.samples.heat_maps import Window
 from napari_convnet.samples.peaks import LOWEST, Peaks, find_peaks, join_peaks, match_peaks
 from napari_convnet.scores import PositionMatches
+from napari_convnet.settings import TrainingSettings
 from napari_convnet.training.measured_positions import MeasuredHeatMaps, MeasuredPositions
 
 #: How much a pixel at the top of a spot counts; one of the background counts 1.
@@ -172,6 +175,27 @@ def choose_threshold(
     last = int(np.flatnonzero(f1 == f1.max())[-1])
     below = height[last + 1] if last + 1 < len(height) else LOWEST
     return float((height[last] + below) / 2)
+
+
+def locate_card(
+    samples: TrainingSet, settings: TrainingSettings, scores: Mapping[str, Any]
+) -> LocateCard | None:
+    """Return what a model has to know to locate, None for samples of other tasks.
+
+    Parameters
+    ----------
+    scores
+        Of the training; its validation has the threshold of peaks.
+    """
+    if isinstance(samples, HeatMapSet):
+        threshold = scores.get("validation", {}).get("threshold", DEFAULT_THRESHOLD)
+        return LocateCard(mode="heat_map", sigma=samples.sigma, threshold=threshold)
+    if not isinstance(samples, PositionSet):
+        return None
+    augmentation = AugmentationSettings.of(settings)
+    turns_all_ways = augmentation is not None and np.ptp(augmentation.rotation) >= 315
+    is_mirrored = turns_all_ways and (augmentation.flip_x or augmentation.flip_y)
+    return LocateCard(mode="patch", orientations=8 if is_mirrored else 1)
 
 
 def _take_nearest(

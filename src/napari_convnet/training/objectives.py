@@ -14,9 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from napari_convnet.samples import TrainingSet
+from napari_convnet.samples import HeatMapSet, PositionSet, TrainingSet
 from napari_convnet.scores import Scores, confusion_matrix
 from napari_convnet.settings import TrainingSettings
+from napari_convnet.training.locating import HeatMapObjective, PositionObjective
 from napari_convnet.training.losses import class_loss
 from napari_convnet.training.measured import Measured, MeasuredClasses
 
@@ -52,13 +53,16 @@ def objective_of(
     samples: TrainingSet, settings: TrainingSettings, device: torch.device
 ) -> Objective:
     """Return what a set of samples teaches."""
-    # "locate" (positions and heat maps) goes here, by ``samples.task``.
+    if isinstance(samples, PositionSet):
+        return PositionObjective(samples)
+    if isinstance(samples, HeatMapSet):
+        return HeatMapObjective(samples)
     return ClassObjective(samples, settings, device)
 
 
 def output_count(samples: TrainingSet) -> int:
-    """Return how many channels (classify, segment: one a class) the network's output has."""
-    return len(samples.classes)
+    """Return how many channels the network's output has: row and column of one position, else one a class."""
+    return 2 if isinstance(samples, PositionSet) else len(samples.classes)
 
 
 class ClassObjective:

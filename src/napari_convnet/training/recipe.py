@@ -16,10 +16,16 @@ from torch import Tensor, nn
 from napari_convnet import __version__
 from napari_convnet.classes import background_index
 from napari_convnet.errors import UserError
-from napari_convnet.model_file import ClassCard, ModelCard, NormalisationCard
+from napari_convnet.model_file import (
+    ClassCard,
+    ModelCard,
+    NormalisationCard,
+    format_version_of,
+)
 from napari_convnet.networks import adapt_weights, build_network, freeze
 from napari_convnet.samples import TrainingSet
 from napari_convnet.settings import TrainingSettings
+from napari_convnet.training.locating import locate_card
 from napari_convnet.training.objectives import output_count
 from napari_convnet.training.randomness import own_random
 
@@ -71,6 +77,7 @@ class Recipe:
         segments = samples.task == "segment"
         background = background_index(samples.classes) if segments else -1
         return ModelCard(
+            format_version=format_version_of(samples.task),
             name=self.name,
             task=samples.task,
             network=self.network,
@@ -84,6 +91,7 @@ class Recipe:
             patch_size=samples.patch_size,
             normalisation=NormalisationCard(**asdict(samples.normalisation)),
             objects_from="components" if segments else None,
+            locate=locate_card(samples, self.settings, scores),
             training=asdict(self.settings),
             scores=scores,
             versions={"napari-convnet": __version__, "torch": torch.__version__},
