@@ -13,7 +13,7 @@ from napari_convnet.images.cleaning import (
     repeat_grey,
 )
 from napari_convnet.images.lazy_image import LazyImage
-from napari_convnet.images.lazy_plane import LazyPlane, UnreadableError
+from napari_convnet.images.lazy_plane import LazyPlane, UnreadableError, is_lazy
 from napari_convnet.images.normalisation import Normalisation, NormalisationMode
 from napari_convnet.images.notes import ImageNote, describe_notes
 
@@ -29,6 +29,7 @@ __all__ = [
     "clean_image",
     "cut_patch",
     "describe_notes",
+    "is_lazy",
     "join_channels",
     "patch_pixels",
     "repeat_grey",

@@ -21,6 +21,11 @@ class UnreadableError(UserError):
     """Pixels that their file or server does not give (CN-604)."""
 
 
+def is_lazy(array: Any) -> bool:
+    """Return whether the pixels of an array are still somewhere else than in the memory."""
+    return not isinstance(array, np.ndarray) or isinstance(array, np.memmap)
+
+
 class LazyPlane:
     """One plane of an image, of which only what is asked for is read, some blocks of chunks at a time.
 

@@ -116,7 +116,7 @@ def classify_objects(
     n = len(probabilities)
     result = Classification(labels[:n], centres[:n], probabilities, pixels.notes)
     if problems:
-        raise PredictionInterrupted(problems[0], result) from problems[0]
+        raise PredictionInterrupted(problems[0], result) if n else problems[0]
     return result
 
 

@@ -96,5 +96,5 @@ def segment_image(
     objects, values = separate_objects(classes, background, smallest_object)
     result = Segmentation(classes, objects, values, pixels.notes)
     if problem is not None:
-        raise PredictionInterrupted(problem, result) from problem
+        raise PredictionInterrupted(problem, result) if classes.any() else problem
     return result

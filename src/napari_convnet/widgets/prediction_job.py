@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from napari.utils.notifications import show_warning
 
 from napari_convnet.classes import ClassInfo
 from napari_convnet.errors import UserError
+from napari_convnet.images import CleanImage, ImageNote, LazyImage, LazyPlane
 from napari_convnet.progress import Progress
 from napari_convnet.widgets.layers import (
     MARK,
@@ -33,6 +34,9 @@ from napari_convnet.widgets.source import PlaneArrays, Source, source_layers
 if TYPE_CHECKING:
     from napari_convnet.model_file import Model
 
+#: Pixels of a lazy plane that are read together, as those of an image in memory; larger ones tile by tile.
+READ_WHOLE = 4096**2
+
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
@@ -46,12 +50,18 @@ class Prediction:
         ``(Y, X)`` int32 instance labels of a segmentation, else None.
     table
         One row an object: ``index`` (its label), ``class``, ``probability`` where there is one, position, area.
+    notes
+        What the person should know about the image.
+    problem
+        Why the image could not be read to its end; the result then ends there, too.
     """
 
     task: str
     class_map: np.ndarray | None
     objects: np.ndarray | None
     table: pd.DataFrame
+    notes: tuple[ImageNote, ...] = ()
+    problem: str = ""
 
 
 def prediction_steps(
@@ -62,43 +72,78 @@ def prediction_steps(
     ``centres`` ``(N, 2)`` are the picked patches, used where there is no label layer.
     """
     yield Progress(done=0, total=0, text="preparing the image")
-    from napari_convnet.prediction import check_model_fits, segment_image
+    from napari_convnet.prediction import (
+        PredictionInterrupted,
+        check_model_fits,
+        classify_objects,
+        segment_image,
+    )
 
-    image = arrays.clean()
+    image = _image_of(arrays)
     check_model_fits(model, model.card.task, image)
     if model.card.task == "segment":
-        result = yield from segment_image(model, image, device=device, stop=stop)
-        names = [entry.name for entry in model.card.classes]
-        return Prediction("segment", result.classes, result.objects, _segment_table(result, names))
-    return (yield from _classify(model, image, arrays, centres, device, stop))
+        steps, finish = segment_image(model, image, device=device, stop=stop), _segmented
+    else:
+        cells = _cells(arrays, centres, image.name)
+        steps = classify_objects(model, image, *cells, device=device, stop=stop)
+        finish = partial(_classified, label_plane=arrays.labels)
+    problem = ""
+    try:
+        result = yield from steps
+    except PredictionInterrupted as interrupted:
+        result, problem = interrupted.result, interrupted.message
+    found = finish(result, [entry.name for entry in model.card.classes])
+    return replace(found, notes=result.notes, problem=problem)
 
 
-def _classify(model, image, arrays, centres, device, stop) -> Generator[Progress, None, Prediction]:
-    from napari_convnet.prediction import classify_objects, object_centres
+def _image_of(arrays: PlaneArrays) -> CleanImage | LazyImage:
+    """Read an image, or leave it where it is if it is lazy and large."""
+    height, width = arrays.shape
+    is_lazy = any(isinstance(pixels, LazyPlane) for pixels, _, _ in arrays.channels)
+    if not is_lazy or height * width <= READ_WHOLE:
+        return arrays.clean()
+    return LazyImage(
+        tuple(
+            (pixels if isinstance(pixels, LazyPlane) else LazyPlane(pixels, (), name), axes)
+            for pixels, axes, name in arrays.channels
+        )
+    )
 
+
+def _cells(
+    arrays: PlaneArrays, patch_centres: np.ndarray, name: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return labels and centres of what is to be classified: cells, or patches where there is no label layer."""
+    from napari_convnet.prediction import object_centres
+
+    labels, centres = np.arange(1, len(patch_centres) + 1), patch_centres
     if arrays.labels is not None:
         labels, centres = object_centres(arrays.labels)
-    else:
-        labels = np.arange(1, len(centres) + 1)
     if not len(labels):
         raise UserError(
             "CN-625",
-            f"There is no cell to classify in '{image.name}'. Choose a label layer of cells, or pick patches.",
+            f"There is no cell to classify in '{name}'. Choose a label layer of cells, or pick patches.",
         )
-    result = yield from classify_objects(model, image, labels, centres, device=device, stop=stop)
-    names = [entry.name for entry in model.card.classes]
+    return labels, centres
+
+
+def _classified(result, names: list[str], label_plane: np.ndarray | None) -> Prediction:
     table = pd.DataFrame({
         "index": result.labels, "class": [names[v - 1] for v in result.values], "probability": result.confidence,
         "y": result.centres[:, 0], "x": result.centres[:, 1],
         **{f"p {name}": result.probabilities[:, k] for k, name in enumerate(names)},
     })  # fmt: skip
-    if arrays.labels is None:
+    if label_plane is None:
         return Prediction("classify", None, None, table)
-    row = np.searchsorted(result.labels, arrays.labels).clip(0, max(0, len(result.labels) - 1))
-    known = result.labels[row] == arrays.labels
+    row = np.searchsorted(result.labels, label_plane).clip(0, max(0, len(result.labels) - 1))
+    known = result.labels[row] == label_plane
     return Prediction(
         "classify", np.where(known, result.values[row], 0).astype(np.uint8), None, table
     )
+
+
+def _segmented(result, names: list[str]) -> Prediction:
+    return Prediction("segment", result.classes, result.objects, _segment_table(result, names))
 
 
 def _segment_table(result, names: list[str]) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QWidget
 from napari_convnet.errors import UserError
 from napari_convnet.progress import Progress
 from napari_convnet.widgets.background import JobResult
+from napari_convnet.widgets.image_notes import new_notes
 from napari_convnet.widgets.job_slot import JobSlot
 from napari_convnet.widgets.messages import guarded
 from napari_convnet.widgets.prediction_job import (
@@ -57,7 +58,7 @@ class PredictionRunner(QObject):
             raise UserError("CN-405", "There is no model yet. Train one, or load one from a file.")
         if model.card.task == "segment":
             source = Source(source.image_ids)
-        arrays = copy_plane(self._session.viewer, source)
+        arrays = copy_plane(self._session.viewer, source, keeps_lazy=True)
         centres, device = self._patch_centres(source, arrays), read_preferences().device
         self._slot.start(
             lambda stop: prediction_steps(model, arrays, centres, device, stop), description="Predicting",
@@ -87,7 +88,11 @@ class PredictionRunner(QObject):
             self.said.emit("Stopped; nothing was changed.")
             return
         if guarded(lambda: self._show(source, arrays, model, found)):
-            self.said.emit("\n".join(filter(None, (after, describe_prediction(model, found)))))
+            lines = (after, describe_prediction(model, found), found.problem)
+            notes = new_notes(self._session, found.notes)
+            self.said.emit("\n".join(filter(None, (*lines, *notes))))
+            if found.problem:
+                show_warning(found.problem)
             self.shown.emit(found)
 
     def _show(self, source: Source, arrays: PlaneArrays, model, found: Prediction) -> bool:

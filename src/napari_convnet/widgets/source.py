@@ -10,7 +10,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 
 from napari_convnet.errors import UserError
-from napari_convnet.images import CleanImage, clean_image, join_channels
+from napari_convnet.images import CleanImage, LazyPlane, clean_image, is_lazy, join_channels
 from napari_convnet.widgets.layers import image_data, layer_id
 
 
@@ -37,14 +37,14 @@ class PlaneArrays:
     Parameters
     ----------
     channels
-        (pixels, axes, name) of each image layer; axes is ``"YX"`` or ``"YXC"``.
+        (pixels, axes, name) of each image layer; axes is ``"YX"`` or ``"YXC"``, pixels an array or a `LazyPlane`.
     labels
         ``(Y, X)`` integers, or None without a label layer.
     plane
         Indices along the axes before Y and X.
     """
 
-    channels: tuple[tuple[np.ndarray, str, str], ...]
+    channels: tuple[tuple[np.ndarray | LazyPlane, str, str], ...]
     labels: np.ndarray | None
     plane: tuple[int, ...]
 
@@ -113,9 +113,15 @@ def current_plane(viewer: ViewerModel, layer: Layer) -> tuple[int, ...]:
 
 
 def copy_plane(
-    viewer: ViewerModel, source: Source, plane: tuple[int, ...] | None = None
+    viewer: ViewerModel,
+    source: Source,
+    plane: tuple[int, ...] | None = None,
+    *,
+    keeps_lazy: bool = False,
 ) -> PlaneArrays:
     """Copy the pixels of a plane (by default the one shown), so that a worker never reads a layer.
+
+    With ``keeps_lazy``, pixels of a disk or a server become a `LazyPlane`, which the worker reads.
 
     Raises
     ------
@@ -129,7 +135,8 @@ def copy_plane(
     for layer in images:
         found = image_data(layer)
         axes = "YXC" if found.is_rgb else "YX"
-        channels.append((_read(found.array, plane, layer.name), axes, layer.name))
+        read = LazyPlane if keeps_lazy and is_lazy(found.array) else _read
+        channels.append((read(found.array, plane, layer.name), axes, layer.name))
     label_plane = None
     if labels is not None:
         array = image_data(labels).array

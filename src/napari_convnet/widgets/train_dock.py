@@ -16,6 +16,7 @@ from napari_convnet.widgets.device_line import DeviceLine
 from napari_convnet.widgets.dock import Dock
 from napari_convnet.widgets.folder_job import FolderRequest
 from napari_convnet.widgets.folder_panel import FolderPanel
+from napari_convnet.widgets.image_notes import new_notes
 from napari_convnet.widgets.messages import guarded
 from napari_convnet.widgets.model_bar import ModelBar
 from napari_convnet.widgets.network_form import NetworkForm
@@ -193,11 +194,11 @@ class TrainDock(Dock):
         elif result.value is None:
             self._say("Stopped before there was a model; the one from before stays.")
         else:
-            self._adopt(result.value.model)
+            self._adopt(result.value.model, new_notes(self.session, result.value.notes))
 
-    def _adopt(self, model) -> None:
+    def _adopt(self, model, notes: tuple[str, ...]) -> None:
         self.session.set_model(model)
-        self._say(describe_scores(model))
+        self._say("\n".join((describe_scores(model), *notes)))
         if (
             read_preferences().predicts_after_training
             and not self.is_closed

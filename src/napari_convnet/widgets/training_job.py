@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from napari_convnet.classes import ClassInfo
+from napari_convnet.images import CleanImage, ImageNote
 from napari_convnet.progress import Progress
 from napari_convnet.settings import TrainingSettings
 from napari_convnet.widgets.background import JobResult
@@ -42,10 +43,11 @@ class TrainingRequest:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A model and the bytes of its file."""
+    """A model, the bytes of its file, and what the person should know about the images."""
 
     model: object
     data: bytes
+    notes: tuple[ImageNote, ...] = ()
 
 
 def training_steps(
@@ -56,7 +58,10 @@ def training_steps(
     from napari_convnet.model_file import model_bytes
     from napari_convnet.training import TrainingInterrupted, suggest_epochs, train
 
-    samples = _training_set(request)
+    images = [plane.arrays.clean() for plane in request.planes]
+    notes = tuple(note for image in images for note in image.notes)
+    samples = _training_set(request, images)
+    images.clear()  # the set has its own, normalised
     settings = request.settings
     if request.chooses_epochs:
         settings = replace(settings, epochs=suggest_epochs(samples, settings.batch_size))
@@ -73,7 +78,7 @@ def training_steps(
     except TrainingInterrupted as interrupted:
         interrupted.data = model_bytes(interrupted.model)
         raise
-    return Trained(model, model_bytes(model))
+    return Trained(model, model_bytes(model), notes)
 
 
 def kept_model(result: JobResult) -> Trained | None:
@@ -83,7 +88,7 @@ def kept_model(result: JobResult) -> Trained | None:
     return result.value
 
 
-def _training_set(request: TrainingRequest):
+def _training_set(request: TrainingRequest, images: list[CleanImage]):
     from napari_convnet.networks import network_entry
     from napari_convnet.samples import (
         AnnotatedObjects,
@@ -96,7 +101,6 @@ def _training_set(request: TrainingRequest):
     channels = next(
         (p.arrays.channel_names for p in planes if isinstance(p.arrays, PlaneArrays)), None
     )
-    images = [plane.arrays.clean() for plane in planes]
     is_held = np.array([plane.split == "validation" for plane in planes])
     fraction, seed = request.settings.validation_fraction, request.settings.seed
     if request.task == "segment":
