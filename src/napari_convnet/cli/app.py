@@ -5,7 +5,6 @@ torch is imported inside the commands, so that ``--help`` answers at once.
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +14,8 @@ from typer.core import TyperGroup
 
 from napari_convnet import __version__
 from napari_convnet.cli import exchange
-from napari_convnet.cli.console import fail, print_table, say
+from napari_convnet.cli.console import fail, say
+from napari_convnet.cli.networks import networks
 from napari_convnet.cli.options import (
     BatchSize,
     ClassNames,
@@ -80,6 +80,7 @@ app = typer.Typer(
 train_app = typer.Typer(help="Train a model on folders of images.", no_args_is_help=True)
 app.add_typer(train_app, name="train")
 exchange.register(app)
+app.command()(networks)
 
 
 @train_app.command("classify")
@@ -229,37 +230,6 @@ def evaluate(
         seed=seed,
     )
     evaluate_model(model, data, device, report)
-
-
-@app.command()
-def networks(
-    as_json: Annotated[bool, typer.Option("--json", help="For programs, with all facts.")] = False,
-) -> None:
-    """List the networks that can be trained."""
-    import torch
-
-    from napari_convnet.networks import NETWORKS, build_network, count_parameters
-
-    with torch.device("meta"):  # laid out without memory and without random weights
-        sizes = {name: count_parameters(build_network(name, 3, 2)) for name in NETWORKS}
-    rows = [
-        {
-            "network": entry.network_id,
-            "task": entry.task,
-            "title": entry.title,
-            "parameters": sizes[entry.network_id],
-            "input_size": entry.input_size,
-            "pretrained": entry.has_pretrained_weights,
-            "purpose": entry.purpose,
-            "source": entry.source,
-        }
-        for entry in NETWORKS.values()
-    ]
-    if as_json:
-        typer.echo(json.dumps(rows, indent=2))
-        return
-    title = "Networks (parameters at 3 channels and 2 classes)"
-    print_table(title, rows, ("network", "task", "parameters", "purpose"))
 
 
 @app.command()

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from napari_convnet.networks import lecture
 from napari_convnet.networks import network_settings as of
 from napari_convnet.networks.entry import Builder, NetworkEntry, Size, Stated
-from napari_convnet.networks.graph import LayerGraph
 
 
-def _from_graph(make: Callable[[int, Any], LayerGraph]) -> Builder:
+def _lecture(name: str) -> Builder:
+    """Build from a function of `lecture`, which is imported only then, like all builders' modules."""
+
     def build(channels: int, classes: int, size: Size, settings: Any) -> Any:
+        from napari_convnet.networks import lecture
         from napari_convnet.networks.graph_network import GraphNetwork
 
-        return GraphNetwork(make(classes, settings), channels, classes, size)
+        return GraphNetwork(getattr(lecture, name)(classes, settings), channels, classes, size)
 
     return build
+
+
+def _custom(channels: int, classes: int, size: Size, settings: of.CustomSettings) -> Any:
+    from napari_convnet.networks.graph_json import graph_from_json
+    from napari_convnet.networks.graph_network import GraphNetwork
+
+    return GraphNetwork(graph_from_json(settings.graph), channels, classes, size)
 
 
 def _backbone(network_id: str) -> Builder:
@@ -51,12 +58,6 @@ def _vgg16_frozen(channels: int, classes: int, size: Size, settings: of.DropoutS
     from napari_convnet.networks.backbones import Vgg16Frozen
 
     return Vgg16Frozen(channels, classes, size, settings)
-
-
-def _custom_graph(_classes: int, settings: of.CustomSettings) -> LayerGraph:
-    from napari_convnet.networks.graph_json import graph_from_json
-
-    return graph_from_json(settings.graph)
 
 
 _RESNET = "He et al. 2016, https://doi.org/10.1109/CVPR.2016.90"
@@ -107,59 +108,59 @@ _LECTURE_CLASSIFIERS = (
         "perceptron", "classify", "Perceptron",
         "One layer of weights that can be looked at as an image; the simplest network there is.",
         f"{_COURSE}; Rosenblatt 1958, https://doi.org/10.1037/h0042519",
-        Stated(1, 28, 10, 7_850), 28, 1, 1e-3, of.NoSettings, _from_graph(lecture.perceptron),
+        Stated(1, 28, 10, 7_850), 28, 1, 1e-3, of.NoSettings, _lecture("perceptron"),
     ),
     NetworkEntry(
         "mlp", "classify", "Multilayer perceptron",
         "Sees pixels without their neighbourhood: for comparison with convolutional networks.",
         f"{_COURSE} (CIFAR-10)",
-        Stated(3, 32, 10, 3_590_642), 32, 1, 5e-4, of.NoSettings, _from_graph(lecture.mlp),
+        Stated(3, 32, 10, 3_590_642), 32, 1, 5e-4, of.NoSettings, _lecture("mlp"),
     ),
     NetworkEntry(
         "keras_mnist", "classify", "Keras digits network",
         "One convolution: the first network of many tutorials.", f"{_COURSE} (MNIST)",
-        Stated(1, 28, 10, 13_610), 28, 4, 2e-3, of.NoSettings, _from_graph(lecture.keras_mnist),
+        Stated(1, 28, 10, 13_610), 28, 4, 2e-3, of.NoSettings, _lecture("keras_mnist"),
     ),
     NetworkEntry(
         "mnist_convnet", "classify", "MNIST ConvNet",
         "Small images of simple shapes, with few weights.", f"{_COURSE} (MNIST)",
-        Stated(1, 28, 10, 8_888), 28, 18, 2e-3, of.NoSettings, _from_graph(lecture.mnist_convnet),
+        Stated(1, 28, 10, 8_888), 28, 18, 2e-3, of.NoSettings, _lecture("mnist_convnet"),
     ),
     NetworkEntry(
         "digits_convnet", "classify", "Digits ConvNet",
         "Small images of simple shapes; learns within a few epochs.", f"{_COURSE} (digits)",
-        Stated(1, 28, 10, 21_690), 28, 4, 2e-3, of.NoSettings, _from_graph(lecture.digits_convnet),
+        Stated(1, 28, 10, 21_690), 28, 4, 2e-3, of.NoSettings, _lecture("digits_convnet"),
     ),
     NetworkEntry(
         "malaria_convnet", "classify", "Malaria ConvNet",
         "Single stained cells, thousands of them.", f"{_COURSE} (malaria cells)",
         Stated(3, 64, 2, 4_338_466), 64, 4, 1e-3, of.MalariaSettings,
-        _from_graph(lecture.malaria_convnet),
+        _lecture("malaria_convnet"),
     ),
     NetworkEntry(
         "rbc_convnet", "classify", "Red blood cell ConvNet",
         "Single cells at 50 x 50 pixels; the preset 'dropout' over-fits less.",
         f"{_COURSE} (red blood cells)",
         Stated(3, 50, 2, 405_185), 50, 38, 1e-3, of.DropoutSettings,
-        _from_graph(lecture.rbc_convnet), presets={"dropout": {"dropout": 0.5}},
+        _lecture("rbc_convnet"), presets={"dropout": {"dropout": 0.5}},
     ),
     NetworkEntry(
         "cifar_convnet", "classify", "CIFAR ConvNet",
         "Small colour images; the preset 'batch_norm' learns better.", f"{_COURSE} (CIFAR-10)",
         Stated(3, 32, 10, 116_906), 32, 15, 1e-3, of.CifarConvNetSettings,
-        _from_graph(lecture.cifar_convnet), presets={"batch_norm": {"batch_norm": True}},
+        _lecture("cifar_convnet"), presets={"batch_norm": {"batch_norm": True}},
     ),
     NetworkEntry(
         "cifar_resnet", "classify", "CIFAR ResNet",
         "Small images: a residual network whose 3x3 stem throws no pixels away.", _RESNET,
         Stated(3, 32, 10, 272_474), 32, 1, 2e-3, of.CifarResNetSettings,
-        _from_graph(lecture.cifar_resnet),
+        _lecture("cifar_resnet"),
     ),
     NetworkEntry(
         "zfnet", "classify", "ZFNet",
         "Large images; of historical interest, with 62 million weights.",
         "Zeiler & Fergus 2014, https://doi.org/10.1007/978-3-319-10590-1_53",
-        Stated(3, 224, 1000, 62_357_608), 224, 63, 1e-4, of.NoSettings, _from_graph(lecture.zfnet),
+        Stated(3, 224, 1000, 62_357_608), 224, 63, 1e-4, of.NoSettings, _lecture("zfnet"),
     ),
     NetworkEntry(
         "vgg16_frozen", "classify", "VGG-16, frozen",
@@ -182,7 +183,7 @@ ENTRIES = (
     NetworkEntry(
         "custom", "classify", "Your own layers",
         "Layers that you put together yourself.", "you",
-        Stated(3, 64, 2, 5_154), 64, 4, 2e-3, of.CustomSettings, _from_graph(_custom_graph),
+        Stated(3, 64, 2, 5_154), 64, 4, 2e-3, of.CustomSettings, _custom,
         other_tasks=("segment", "locate"),
     ),
     NetworkEntry(
@@ -203,20 +204,20 @@ ENTRIES = (
         "segnet", "segment", "SegNet",
         "Pixels, with less memory than a UNet: it keeps places of maxima instead of whole maps.",
         "Badrinarayanan et al. 2017, https://doi.org/10.1109/TPAMI.2016.2644615",
-        Stated(3, 64, 2, 590_530), 64, 1, 2e-3, of.SegNetSettings, _from_graph(lecture.segnet),
+        Stated(3, 64, 2, 590_530), 64, 1, 2e-3, of.SegNetSettings, _lecture("segnet"),
     ),
     NetworkEntry(
         "patch_segmenter", "segment", "Patch classifier at every pixel",
         "The slow way to segment, for comparison: each pixel by the 32 x 32 around it.",
         f"{_COURSE}; Ciresan et al. 2012, https://papers.nips.cc/paper/4741",
         Stated(3, 64, 2, 65_442), 64, 1, 2e-3, of.PatchSegmenterSettings,
-        _from_graph(lecture.patch_segmenter),
+        _lecture("patch_segmenter"),
     ),
     NetworkEntry(
         "position_convnet", "locate", "Position ConvNet",
         "Row and column of one thing in a patch, to a fraction of a pixel.",
         f"{_COURSE} (bead on a bacterial motor)",
         Stated(1, 32, 1, 285_634), 32, 4, 1e-3, of.NoSettings,
-        _from_graph(lecture.position_convnet),
+        _lecture("position_convnet"),
     ),
 )  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -21,7 +23,7 @@ class Sum(nn.Module):
 
     def forward(self, *branches: Tensor) -> Tensor:
         """Return the sum."""
-        return torch.stack(branches).sum(0) if len(branches) > 2 else branches[0] + branches[1]
+        return functools.reduce(operator.add, branches)
 
 
 class Join(nn.Module):

@@ -47,8 +47,8 @@ class NetworkTable:
         """Return about how many bytes training takes.
 
         ``4 x (parameters + learning x (1 + s) + batch x (image + activations + 2 x largest))``: weights, their
-        gradients and the optimiser's ``s`` numbers for each (AdamW: 2), the batch, every layer's output that is
-        kept for the way back, and on the way back the gradients of one layer's output and input. Work space of the
+        gradients and the optimiser's ``s`` numbers for each (AdamW: 2), the batch, what is kept of every layer
+        for the way back, and on the way back the gradients of one layer's output and input. Work space of the
         libraries comes on top.
         """
         largest = max(prod(row.output_shape) for row in self.rows)
@@ -132,7 +132,7 @@ def network_table(network: nn.Module, input_shape: tuple[int, ...]) -> NetworkTa
         sum(p.numel() for p in network.parameters()),
         sum(p.numel() for p in network.parameters() if p.requires_grad),
         sum(row.multiply_adds for row in rows),
-        sum(prod(row.output_shape) for row in rows if row.is_kept),
+        sum(row.kept for row in rows),
     )
 
 

@@ -31,6 +31,11 @@ _KINDS = {
     "replication_pad2d": "pad", "replication_pad3d": "pad", "view": "flatten",
     "_unsafe_view": "flatten", "reshape": "flatten",
 }  # fmt: skip
+_KEEPS_OUTPUT = {"relu", "tanh", "sigmoid"}
+_KEEPS_INPUT = {
+    "convolution", "linear", "batch norm", "max pool", "average pool", "relu 6", "leaky relu", "elu",
+    "gelu", "native_dropout",
+}  # fmt: skip
 #: Operations that only look at the same numbers in another way, or make numbers from nothing.
 _HIDDEN = {
     "t", "transpose", "detach", "alias", "slice", "select", "squeeze", "unsqueeze", "expand", "empty",
@@ -60,8 +65,8 @@ class Step:
         Pixels of the image between two neighbours of the output.
     multiply_adds
         Of convolutions and linear layers, for one image.
-    is_kept
-        Whether its output is a new array that has to be kept for learning.
+    kept
+        Numbers that have to be kept of it for learning, for one image.
     inputs
         Positions of the steps whose results it takes; -1 is the image.
     """
@@ -75,7 +80,7 @@ class Step:
     receptive_field: float | None
     jump: float
     multiply_adds: int
-    is_kept: bool
+    kept: int
     inputs: tuple[int, ...]
 
 
@@ -107,7 +112,34 @@ def trace(network: nn.Module, input_shape: tuple[int, ...]) -> tuple[Step, ...]:
     recorder = _Recorder(image)
     with _watched(network, recorder), torch.no_grad(), recorder:
         functional_call(network, states, (image,))
-    return tuple(recorder.steps)
+    return _with_kept(recorder.steps)
+
+
+def _with_kept(steps: list[Step]) -> tuple[Step, ...]:
+    """Count what has to be kept of every step on the way back, given whether it lies on that way.
+
+    Kept are the outputs of relu and the like, whose gradient follows from the output; the inputs of convolutions
+    and linear layers that learn, of norms, and of what else needs them; and the places of maxima (64 bits).
+    """
+    kept = {number for number, step in enumerate(steps) if step.kept and step.kind in _KEEPS_OUTPUT}
+    for step in steps:
+        needs_input = step.learning if step.kind in ("convolution", "linear") else True
+        if step.kept and needs_input and step.kind in _KEEPS_INPUT:
+            sources = list(step.inputs)
+            while sources:
+                source = sources.pop()
+                if source >= 0 and steps[source].kind == "flatten":  # the same numbers
+                    sources += steps[source].inputs
+                elif source >= 0:
+                    kept.add(source)
+    return tuple(
+        replace(
+            step,
+            kept=prod(step.output_shape)
+            * ((number in kept) + 2 * (bool(step.kept) and step.kind == "max pool")),
+        )
+        for number, step in enumerate(steps)
+    )
 
 
 def receptive_radius(network: nn.Module, in_channels: int, multiple: int) -> int:
@@ -189,13 +221,12 @@ class _Recorder(TorchDispatchMode):
             if operation == "max_unpool2d":
                 seen = replace(seen, jump=self._before_pool[id(args[1])].jump)
             seen = replace(seen, step=len(self.steps), learns=seen.learns or learning > 0)
-            is_kept = seen.learns and not operation.endswith("_") and operation not in ("view",)
             self.steps.append(
                 Step(
                     self._name(operation), _KINDS.get(operation, operation.strip("_")), window,
                     tuple(output.shape[1:]), parameters, learning,
                     None if math.isinf(seen.field) else seen.field, seen.jump,
-                    _multiply_adds(operation, args, output), is_kept,
+                    _multiply_adds(operation, args, output), int(seen.learns),
                     tuple(dict.fromkeys(source.step for source in sources)),
                 )
             )  # fmt: skip

@@ -9,16 +9,14 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QSpinBox, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
+from napari_convnet.networks import NETWORKS
 from napari_convnet.settings import TrainingSettings
 from napari_convnet.widgets.settings_form import SettingsForm
 
-# Kept here as plain text, because the catalogue itself imports torch; a test compares the two.
 NETWORKS_BY_TASK = {
-    "classify": ("convnet", "resnet18", "resnet34", "resnet50", "mobilenet_v2", "squeezenet1_1"),
-    "segment": ("unet",),
+    task: tuple(entry.network_id for entry in NETWORKS.values() if entry.task == task)
+    for task in ("classify", "segment")
 }
-_LEARNING_RATES = {"convnet": 2e-3, "unet": 2e-3}
-_BACKBONE_RATE = 5e-4
 _BATCH_SIZES = {"classify": 16, "segment": 8}
 _OPTIONS = (
     "learning_rate", "batch_size", "validation_fraction", "max_seconds", "weight_decay", "augment",
@@ -77,8 +75,8 @@ class NetworkForm(QWidget):
         self._size_label.setText("Image size" if whole_images else "Patch size")
         self.patch_size.setToolTip(_SIZE_TIPS[whole_images])
         self.network.clear()
-        self.network.addItems(NETWORKS_BY_TASK[task])
-        self.options.set_value({"batch_size": _BATCH_SIZES[task]})
+        self.network.addItems(NETWORKS_BY_TASK.get(task, ()))
+        self.options.set_value({"batch_size": _BATCH_SIZES.get(task, 16)})
 
     @property
     def weights(self) -> str:
@@ -109,10 +107,10 @@ class NetworkForm(QWidget):
     def _show_network(self, network: str) -> None:
         if not network:
             return
-        self.options.set_value({"learning_rate": _LEARNING_RATES.get(network, _BACKBONE_RATE)})
+        self.options.set_value({"learning_rate": NETWORKS[network].learning_rate})
         self.pretrained.clear()
         self.pretrained.addItem("random weights", "none")
-        if network not in _LEARNING_RATES:
+        if NETWORKS[network].has_pretrained_weights:
             self.pretrained.addItem("ImageNet (download)…", "imagenet")
         self.pretrained.addItem("weights file…", "file")
 
