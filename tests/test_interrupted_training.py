@@ -315,14 +315,13 @@ for event in steps:
 def test_a_killed_training_goes_on_from_its_project_to_the_bit(samples, tmp_path):
     straight, expected = listen(train(samples, settings=SETTINGS, network_settings=SMALL))
     path, backups = tmp_path / "cells.convnet", tmp_path / "backups"
-    child = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", _CHILD, path, backups],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=os.path.dirname(__file__),
-    )  # fmt: skip
-    assert [child.stdout.readline().strip() for _ in range(3)] == ["1", "2", "3"]
-    child.send_signal(signal.SIGKILL)
-    child.wait()
-    with Project.open(path, backups) as project:
+    ) as child:  # fmt: skip
+        assert [child.stdout.readline().strip() for _ in range(3)] == ["1", "2", "3"]
+        child.send_signal(signal.SIGKILL)
+    with Project.open(path, backup_folder=backups) as project:
         (record,) = project.runs()
         assert record.outcome == "interrupted"
         checkpoint = Checkpoint.from_bytes(project.checkpoint(record.id))

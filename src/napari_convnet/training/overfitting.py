@@ -17,12 +17,12 @@ def overfits_since(
 ) -> int | None:
     """Return the epoch (from 1) at which the losses part, or None if they do not.
 
-    The validation loss is smoothed by a running median of five measurements; the epoch of its minimum
-    is where the losses part, if since then, for five measurements or more,
+    The epoch with the lowest validation loss, smoothed by a running median of five measurements, is where
+    the losses part, if five measurements or more have followed and
 
-    - the smoothed validation loss now is above the minimum by 5 % and by three times the noise of a
-      median (the median absolute step from one measurement to the next tells the noise), and
-    - the smoothed training loss has gone on falling.
+    - the median of the last five lies above that minimum by 5 % and by three times the noise of one
+      measurement (the median step from one to the next tells the noise), and
+    - the training loss, smoothed alike, has gone on falling.
 
     Parameters
     ----------
@@ -42,11 +42,13 @@ def overfits_since(
     lowest = int(smooth_held.argmin())
     if len(held) - 1 - lowest < _WINDOW:
         return None
-    steps = np.abs(np.diff(held))
-    noise = 1.4826 * np.median(steps) / np.sqrt(2) / np.sqrt(_WINDOW)
-    rise = smooth_held[-1] - smooth_held[lowest]
+    noise = 1.4826 * np.median(np.abs(np.diff(held))) / np.sqrt(2)
+    rise = np.median(held[-_WINDOW:]) - smooth_held[lowest]
     has_risen = rise > max(_RISE * smooth_held[lowest], _NOISES * noise)
-    return epochs[lowest] if has_risen and smooth_learned[-1] < smooth_learned[lowest] else None
+    if not has_risen or np.median(learned[-_WINDOW:]) >= smooth_learned[lowest]:
+        return None
+    start = max(0, lowest - _WINDOW // 2)
+    return epochs[start + int(held[start : lowest + _WINDOW // 2 + 1].argmin())]
 
 
 def advice(epoch: int) -> str:
@@ -60,8 +62,7 @@ def advice(epoch: int) -> str:
 
 
 def _running_median(values: np.ndarray) -> np.ndarray:
-    """Return medians over a centred window, which is cut off at both ends."""
+    """Return medians over a centred window; at both ends over the first and the last whole one."""
     half = _WINDOW // 2
-    return np.array(
-        [np.median(values[max(0, k - half) : k + half + 1]) for k in range(len(values))]
-    )
+    middle = [np.median(values[k - half : k + half + 1]) for k in range(half, len(values) - half)]
+    return np.array([*[middle[0]] * half, *middle, *[middle[-1]] * half])
