@@ -20,7 +20,7 @@ from napari_convnet.project import Project
 
 _SCRIPT = Path(__file__).with_name("annotate_until_killed.py")
 _MAY_BE_LOST = 2.0
-_START_SECONDS = 180
+_START_SECONDS = 900
 
 Lines = list[list]
 
@@ -41,16 +41,18 @@ def annotate_and_kill(project: Path, log: Path, seed: int, chance: random.Random
         [sys.executable, str(_SCRIPT), str(project), str(log), str(seed)],
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
-    end = time.monotonic() + _START_SECONDS
-    while len(read_log(log)) < known + 2:  # it is open, and begins to annotate
+    try:
+        end = time.monotonic() + _START_SECONDS
+        while len(read_log(log)) < known + 2:  # it is open, and begins to annotate
+            assert child.poll() is None, child.communicate()[0]
+            assert time.monotonic() < end, "napari did not start"
+            time.sleep(0.02)
+        time.sleep(chance.uniform(0, 4))
         assert child.poll() is None, child.communicate()[0]
-        assert time.monotonic() < end, "napari did not start"
-        time.sleep(0.02)
-    time.sleep(chance.uniform(0, 4))
-    assert child.poll() is None, child.communicate()[0]
-    killed_at = time.time()
-    child.kill()
-    child.communicate()
+    finally:
+        killed_at = time.time()
+        child.kill()
+        child.communicate()
     return killed_at
 
 

@@ -49,3 +49,17 @@ def test_an_image_without_objects_has_none():
 def test_floats_are_no_labels():
     with pytest.raises(TypeError, match="float32"):
         ObjectIndex.of(np.zeros((3, 4), np.float32))
+
+
+@pytest.mark.parametrize("lowest", [0, -3])
+@pytest.mark.parametrize("highest", [1200, 2_000_000])
+@pytest.mark.parametrize("n_chosen", [3, 900])
+def test_a_class_map_has_the_class_of_each_object_and_nothing_else(lowest, highest, n_chosen):
+    random = np.random.default_rng(0)
+    image = random.integers(lowest, 1100, (3, 60, 70)).astype(np.int32)
+    image[0, 0, :2] = highest
+    index = ObjectIndex.of(image)
+    chosen = random.choice(index.labels, n_chosen, replace=False)
+    values = {int(label): int(label) % 5 + 1 for label in chosen}
+    expected = np.where(np.isin(image, chosen), image % 5 + 1, 0)
+    np.testing.assert_array_equal(index.class_map(values, image), expected)

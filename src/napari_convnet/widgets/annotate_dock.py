@@ -118,6 +118,7 @@ class AnnotateDock(Dock):
         session.classes_changed.connect(self._show_classes)
         session.annotations_changed.connect(self._show_status)
         session.tool_changed.connect(self._show_tool)
+        session.busy_changed.connect(self._show_status)
         session.viewer.layers.selection.events.active.connect(self._show_tool)
         self.offer(
             click_cells=self.click_cells, pick_patches=self.pick_patches, paint_strokes=self.paint_strokes,
@@ -168,6 +169,9 @@ class AnnotateDock(Dock):
 
     def _show_status(self) -> None:
         self.project_bar.refresh()
+        if self.session.history.busy_with:
+            self.status.setText(f"Please wait: {self.session.history.busy_with}…")
+            return
         if self.active_tool is None or not self.active_tool.is_selected:
             self.status.setText(self._first_step())
             return

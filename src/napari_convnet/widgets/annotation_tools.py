@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from napari.layers import Layer
 from napari.types import LayerDataTuple
@@ -52,6 +53,17 @@ class AnnotationTool:
     def save(self) -> None:
         """Write what is not in the project yet; most tools write at once."""
 
+    def reading(self) -> Callable[[], Any] | None:
+        """Return a function that reads in any thread what the layer shows, for `show_found`; None if none can."""
+        return None
+
+    def show_found(self, found: Any) -> bool:
+        """Show what `reading` returned in the layer that there is; return False when that cannot be."""
+        return False
+
+    def pause(self, is_paused: bool) -> None:
+        """Let napari's own tools change nothing for a while, or let them again."""
+
     def clear_under_mouse(self) -> None:
         """Take away what is annotated under the mouse; strokes are erased with napari's eraser."""
 
@@ -69,6 +81,11 @@ class AnnotationTool:
             self._layer = self.make_layer()
             self._bind(self._layer)
         return self._layer
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the tool has its layer in the viewer."""
+        return self._layer is not None and self._layer in self.session.viewer.layers
 
     @property
     def is_selected(self) -> bool:
@@ -123,8 +140,10 @@ class AnnotationTool:
         Raises
         ------
         UserError
-            CN-305 for a project that is open for reading only, CN-403 for a layer that its owner locked.
+            CN-316 while a long edit is carried out, CN-305 for a project that is open for reading only, CN-403 for a
+            layer that its owner locked.
         """
+        self.session.history.refuse_while_busy()
         project = self.session.ensure_project()
         if project.read_only:
             if self._is_refusal_said:

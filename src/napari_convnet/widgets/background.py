@@ -11,7 +11,6 @@ import gc
 import logging
 import sys
 import threading
-import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Generator
@@ -19,12 +18,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from napari.qt.threading import FunctionWorker, create_worker
-from napari.utils import progress
 from qtpy.QtCore import QObject, Qt, QThreadPool, QTimer, Signal, Slot
 
-from napari_convnet.progress import Progress, format_seconds, seconds_left
+from napari_convnet.progress import Progress
 from napari_convnet.widgets.failure import Failure, explain, forget_frames, is_out_of_memory
 from napari_convnet.widgets.giving_way import InputWatch
+from napari_convnet.widgets.job_bar import JobBar
 from napari_convnet.widgets.triton_guard import keep_triton_out
 
 logger = logging.getLogger(__name__)
@@ -78,7 +77,7 @@ class Job(QObject):
     progressed = Signal(object)
     done = Signal(object)
     _woken = Signal()
-    _ended = Signal(object)
+    _ended = Signal()
 
     def __init__(self, description: str, give_way: bool) -> None:
         super().__init__()
@@ -88,7 +87,10 @@ class Job(QObject):
         self._events: deque[Progress] = deque()
         self._is_wake_sent = False
         self._watch = InputWatch() if give_way else None
-        self._bar = _ProgressBar(description)
+        self._over = threading.Event()
+        self._result: JobResult | None = None
+        self._is_told = False
+        self._bar = JobBar(description)
         self._delivery = QTimer(self)
         self._delivery.setSingleShot(True)
         self._delivery.setInterval(BATCH_MILLISECONDS)
@@ -99,6 +101,13 @@ class Job(QObject):
     def request_stop(self) -> None:
         """Ask the job to end at its next step, with the best result it has so far."""
         self.stop_event.set()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait for the end and tell it at once, if it comes in time; on the GUI thread, which does nothing else."""
+        is_over = self._over.wait(seconds)
+        if is_over:
+            self._end()
+        return is_over
 
     def _start(self, make_steps: MakeSteps) -> None:
         keep_triton_out()
@@ -127,8 +136,11 @@ class Job(QObject):
             self._bar.show(events[-1])
             self.progressed.emit(tuple(events))
 
-    @Slot(object)
-    def _end(self, result: JobResult) -> None:
+    @Slot()
+    def _end(self) -> None:
+        if self._is_told:  # by `wait`
+            return
+        self._is_told = True
         self._pool.reserveThread()
         self._delivery.stop()
         if self._watch:
@@ -137,6 +149,7 @@ class Job(QObject):
             self._deliver()
             self._bar.close()
         finally:  # whatever happens to the bar, the end is told
+            result, self._result = self._result, None
             self.done.emit(result)
 
     @Slot()
@@ -190,7 +203,9 @@ class _Loop:
             warnings.simplefilter("default")
             warnings.showwarning = _log_warning  # type: ignore[assignment]
             job, result = self._run()
-        job._ended.emit(result)
+        job._result = result
+        job._over.set()
+        job._ended.emit()
 
     def _run(self) -> tuple[Job, JobResult]:
         [(job, make_steps)] = self._task
@@ -231,28 +246,6 @@ def start_job(
     job.done.connect(on_done)
     job._start(make_steps)
     return job
-
-
-class _ProgressBar:
-    """A bar in napari's activity dock, with the time left in its text; lives on the GUI thread."""
-
-    def __init__(self, description: str) -> None:
-        self._description = description
-        self._bar = progress(total=0, desc=description)
-        self._phase_total = 0
-        self._phase_start = time.monotonic()
-
-    def show(self, event: Progress) -> None:
-        if event.total != self._phase_total:
-            self._phase_total = self._bar.total = event.total
-            self._phase_start = time.monotonic()
-        self._bar.update(event.done - self._bar.n)
-        left = seconds_left(time.monotonic() - self._phase_start, event.done, event.total)
-        text = event.text or self._description
-        self._bar.set_description(text if left is None else f"{text}, {format_seconds(left)} left")
-
-    def close(self) -> None:
-        self._bar.close()
 
 
 def _drain(job: Job, make_steps: MakeSteps) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from napari.layers import Labels
 from napari.utils.notifications import show_warning
@@ -32,17 +34,10 @@ class CellTool(AnnotationTool):
 
     def make_layer(self) -> Labels:
         """Add a class map with the project's annotations of this label layer."""
-        array = np.asarray(image_data(self.labels).array)
-        class_map = np.zeros(array.shape, np.uint8)
-        project = self.session.ensure_project()
-        annotations = project.object_annotations(self.image.image_id, self.image.labels_name)
-        known = [annotation for annotation in annotations if self.image.has_cell(annotation)]
-        for annotation in known:
-            class_map[self.image.objects.pixels(annotation.label, array)] = annotation.value
-        if len(known) < len(annotations):
+        class_map, n_missing = self.reading()()
+        if n_missing:
             show_warning(
-                f"{len(annotations) - len(known):,} annotated cells are not in layer "
-                f"'{self.labels.name}' as it is now. "
+                f"{n_missing:,} annotated cells are not in layer '{self.labels.name}' as it is now. "
                 "They stay in the project, but are neither shown nor learned."
             )
         data = class_layer_data(
@@ -52,6 +47,28 @@ class CellTool(AnnotationTool):
         layer = self.add_layer(data)
         layer.mouse_drag_callbacks.append(on_pointer(self._clicked, self._begin_drag))
         return layer
+
+    def reading(self) -> Callable[[], tuple[np.ndarray, int]] | None:
+        """Return a function that makes the class map and counts annotated cells that are not there."""
+        if self.labels is None:
+            return None
+        image, project = self.image, self.session.ensure_project()
+        array = np.asarray(image_data(self.labels).array)
+
+        def read() -> tuple[np.ndarray, int]:
+            annotations = project.object_annotations(image.image_id, image.labels_name)
+            known = {each.label: each.value for each in annotations if image.has_cell(each)}
+            return image.objects.class_map(known, array), len(annotations) - len(known)
+
+        return read
+
+    def show_found(self, found: tuple[np.ndarray, int]) -> bool:
+        """Show another class map in the layer."""
+        class_map, _ = found
+        if class_map.shape != self._layer.data.shape:
+            return False
+        self._layer.data = class_map
+        return True
 
     def activate(self) -> None:
         """Left-drag pans, left-click annotates; cells become outlines, so that class colours can be seen."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from napari_convnet.classes import ClassInfo, make_classes, palette_colour
 from napari_convnet.errors import UserError
+from napari_convnet.widgets.background_edits import BackgroundEdits
 from napari_convnet.widgets.history import Change
 
 if TYPE_CHECKING:
@@ -13,10 +14,11 @@ if TYPE_CHECKING:
 
     from napari_convnet.project import ClassEdit
 
-_FEWEST_CLASSES = 2
+#: What is found may all be of one class; elsewhere classes are to be told apart.
+_FEWEST_CLASSES = {"classify": 2, "segment": 2, "locate": 1}
 
 
-class ClassEditing:
+class ClassEditing(BackgroundEdits):
     """The part of `Session` that knows classes; edits go to the project first, then into the history."""
 
     @property
@@ -56,6 +58,7 @@ class ClassEditing:
         """
         make_classes(info.name for info in classes)
         task, before = self.task, self.classes
+        self.history.refuse_while_busy()
         if classes == before:
             return
         self.history.do(
@@ -92,10 +95,9 @@ class ClassEditing:
         UserError
             CN-515 when fewer than two would be left to tell apart.
         """
-        if len(self.classes) <= _FEWEST_CLASSES:
-            raise UserError(
-                "CN-515", "Two classes are the least that can be told apart. Rename one instead."
-            )
+        if len(self.classes) <= (fewest := _FEWEST_CLASSES[self.task]):
+            least = ("One class is the least", "Two classes are the least that can be told apart")
+            raise UserError("CN-515", f"{least[fewest - 1]}. Rename one instead.")
         name, task = self.classes[value - 1].name, self.task
         project = self.ensure_project()
         self._edit(lambda: project.delete_class(task, value, give_to), f"deletion of '{name}'")
@@ -106,45 +108,38 @@ class ClassEditing:
             return
         name, task = self.classes[value - 1].name, self.task
         project = self.ensure_project()
-        self._edit(lambda: project.move_class(task, value, new_value), f"move of '{name}'")
-        self.set_current_class(new_value)
+        self._edit(
+            lambda: project.move_class(task, value, new_value), f"move of '{name}'", new_value
+        )
 
-    def _edit(self, carry_out: Callable[[], ClassEdit], text: str) -> None:
+    def _edit(self, carry_out: Callable[[], ClassEdit], text: str, choose: int = 0) -> None:
+        """Carry out an edit, for the history, then choose a class."""
         edits: list[ClassEdit] = []
         task, project = self.task, self.project
 
+        def done(edit: ClassEdit) -> None:
+            edits.append(edit)
+            self._classes[task] = edit.after
+            if choose and task == self.task:
+                self._current_class[task] = choose
+
+        def undone(_value: None) -> None:
+            self._classes[task] = edits.pop().before
+
         def do() -> None:
-            self.save_tools()
-            edits.append(carry_out())
-            self._show_edited(task, edits[-1].after)
+            self.carry_out(carry_out, done, text)
 
         def undo() -> None:
-            self.save_tools()
-            project.undo(edits[-1])
-            self._show_edited(task, edits.pop().before)
+            self.carry_out(lambda: project.undo(edits[-1]), undone, f"undo of {text}")
 
         self.history.do(Change(do, undo, text))
 
-    def _show_edited(self, task: str, classes: tuple[ClassInfo, ...]) -> None:
-        """Show classes whose values mean something else than before."""
-        self._classes[task] = classes
-        self._reload_tools()  # first, because shown values mean other classes now
-        self.classes_changed.emit()
-        self.annotations_changed.emit()
-
-    def read_classes_again(self) -> None:
-        """Take the classes of the project, and show its annotations anew, after a change from outside."""
+    def read_classes_again(self, _value: object = None) -> None:
+        """Take the classes of the project, after a change from outside; `carry_out` then shows them."""
         for task, classes in self._classes.items():
             self._classes[task] = self.project.classes(task) or classes
-        self._show_edited(self.task, self.classes)
 
     def show_annotations_again(self) -> None:
-        """Read all annotations anew from the project, after a change that no tool made."""
-        self._reload_tools()
-        self.annotations_changed.emit()
-
-    def _reload_tools(self) -> None:
-        for tool in self.tools.values():
-            tool.discard_layer()
-        if self.active_tool is not None:
-            self.active_tool.start()
+        """Read classes and annotations anew, after a change of the project that no tool made."""
+        self.finish_edit()
+        self.carry_out(lambda: None, self.read_classes_again, "showing the annotations")

@@ -78,9 +78,15 @@ class ClassTable(QWidget):
         layout.addLayout(row(self.add_button, self.delete_button, self.more_button))
         session.classes_changed.connect(self.refresh)
         session.annotations_changed.connect(self._show_counts)
+        session.busy_changed.connect(self._show_busy)
         self.table.itemSelectionChanged.connect(self._choose)
         self.table.itemChanged.connect(self._rename)
         self.refresh()
+
+    def _show_busy(self) -> None:
+        """Offer no edits while one is carried out."""
+        for part in (self.table, self.add_button, self.delete_button, self.more_button):
+            part.setEnabled(not self._session.history.busy_with)
 
     def _more_menu(self) -> QMenu:
         menu = QMenu(self)

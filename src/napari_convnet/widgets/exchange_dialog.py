@@ -202,27 +202,32 @@ class ExchangeBar(QWidget):
         """Show what was imported; undo and redo work on it as on a click."""
         if project is not self._session.project:
             return  # another one was opened meanwhile; its history is not about this import
-        self._show_again(result)
+        self._session.show_annotations_again()
         if not isinstance(result, ImportResult):
             return
         done = [result]
 
-        def undo() -> None:
-            done[-1].undo(project)
-            self._show_again(done.pop())
+        session, text = self._session, f"import of {result.plan.source}"
 
-        def do_again() -> None:
-            done.append(apply_plan(project, result.plan))
-            self._show_again(result)
+        def undone(_value: None) -> None:
+            done.pop()
+            session.read_classes_again()
 
-        text = f"import of {result.plan.source}"
-        self._session.history.note(Change(do_again, undo, text))
+        def done_again(again: ImportResult) -> None:
+            done.append(again)
+            session.read_classes_again()
 
-    def _show_again(self, result: Any) -> None:
-        if isinstance(result, ImportResult) and result.plan.classes:
-            self._session.read_classes_again()
-        else:
-            self._session.show_annotations_again()
+        session.history.note(
+            Change(
+                lambda: session.carry_out(
+                    lambda: apply_plan(project, result.plan), done_again, text
+                ),
+                lambda: session.carry_out(
+                    lambda: done[-1].undo(project), undone, f"undo of {text}"
+                ),
+                text,
+            )
+        )
 
 
 def open_pixels(session: Session) -> Pixels:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,8 @@ from scipy import ndimage
 
 # `find_objects` makes a list as long as the largest label.
 _LARGEST_DIRECT_LABEL = 1_000_000
+# So many objects are quicker looked up voxel by voxel than box by box.
+_MANY = 500
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +75,20 @@ class ObjectIndex:
         box = self.box(label)
         inside = np.nonzero(np.asarray(image[box]) == label)
         return tuple(index + part.start for index, part in zip(inside, box, strict=True))
+
+    def class_map(self, values: Mapping[int, int], image: np.ndarray) -> np.ndarray:
+        """Return the class value (by label) of each voxel of ``image``, uint8, 0 for none; for any thread."""
+        class_map = np.zeros(image.shape, np.uint8)
+        largest = _LARGEST_DIRECT_LABEL if len(values) < _MANY else int(image.max(initial=0))
+        if largest >= _LARGEST_DIRECT_LABEL or int(image.min(initial=0)) < 0:
+            for label, value in values.items():
+                class_map[self.pixels(label, image)] = value
+            return class_map
+        table = np.zeros(_LARGEST_DIRECT_LABEL, np.uint8)
+        table[list(values)] = list(values.values())
+        for row in range(len(image)):  # in parts, as it may run beside the GUI thread
+            class_map[row] = table[image[row]]
+        return class_map
 
     def _row(self, label: int) -> int:
         if label not in self:

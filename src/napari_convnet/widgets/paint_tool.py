@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from napari.layers import Image, Labels
 from qtpy.QtCore import Qt, QTimer
@@ -22,6 +24,9 @@ _SAVE_MILLISECONDS = 300
 #: The painted region of a large image follows the view once the view has rested this long.
 _FOLLOW_MILLISECONDS = 150
 
+#: Painted class values by plane.
+_Planes = dict[tuple[int, ...], np.ndarray]
+
 
 class PaintTool(AnnotationTool):
     """Painted classes in a layer of our own, saved to the project after every stroke.
@@ -39,6 +44,7 @@ class PaintTool(AnnotationTool):
         self._seen = np.zeros(0, np.uint8)  # the layer's values as of the last recorded stroke
         self._to_save: list[Stroke] = []
         self._is_save_due = False
+        self._mode_before = "paint"
         self._follow_timer = QTimer(self.session)
         self._follow_timer.setSingleShot(True)
         self._follow_timer.setInterval(_FOLLOW_MILLISECONDS)
@@ -70,7 +76,7 @@ class PaintTool(AnnotationTool):
         self.region = region_around(self._view_centre(), self._image_shape[-2:])
         shape = (*self._image_shape[:-2], *self.region.shape)
         array, self._seen = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
-        self._read_region(array)
+        self._take(array, self.reading()())
         placement = placement_of(image).moved((0,) * (image.ndim - 2) + self.region.origin)
         data = class_layer_data(
             array, self.session.classes, placement, name=f"{image.name} painted", kind=self.kind,
@@ -82,6 +88,35 @@ class PaintTool(AnnotationTool):
         layer.events.paint.connect(self._stroke_ended)
         layer.events.labels_update.connect(self._save_soon)
         return layer
+
+    def reading(self) -> Callable[[], _Planes]:
+        """Return a function that reads what the project holds of the region."""
+        project, image_id, region = self.session.ensure_project(), self.image.image_id, self.region
+        return lambda: {
+            plane: project.read_painting(image_id, plane, region.shape, region.origin)
+            for plane in project.painted_planes(image_id)
+        }
+
+    def show_found(self, found: _Planes) -> bool:
+        """Show other strokes in the layer."""
+        self._take(self._layer.data, found)
+        self._layer.refresh()
+        return True
+
+    def _take(self, array: np.ndarray, planes: _Planes) -> None:
+        """Put what was read into the layer's array, and remember it as seen."""
+        array.fill(0)
+        self._seen.fill(0)
+        for plane, values in planes.items():
+            array[plane] = self._seen[plane] = values
+
+    def pause(self, is_paused: bool) -> None:
+        """Take the brush away for a while."""
+        if self.is_shown:
+            self._mode_before, mode = self._layer.mode, self._mode_before
+            self._layer.editable = not is_paused and not self.session.ensure_project().read_only
+            if not is_paused and self._layer.editable:
+                self._layer.mode = mode
 
     def activate(self) -> None:
         """Take the brush, unless nothing could be saved."""
@@ -171,14 +206,6 @@ class PaintTool(AnnotationTool):
 
     # The region of a large image -----------------------------------------------------------------
 
-    def _read_region(self, array: np.ndarray) -> None:
-        """Put what the project holds of the region into an array of zeros, and remember it as seen."""
-        project = self.session.ensure_project()
-        for plane in project.painted_planes(self.image.image_id):
-            array[plane] = self._seen[plane] = project.read_painting(
-                self.image.image_id, plane, self.region.shape, self.region.origin
-            )
-
     def _view_centre(self) -> tuple[float, float]:
         viewer, image = self.session.viewer, self._image_layer
         world = np.array(viewer.dims.point, float)
@@ -193,7 +220,8 @@ class PaintTool(AnnotationTool):
     def _follow_view(self) -> None:
         if self._layer is None or self._image_layer is None or not self.is_partial:
             return
-        if QApplication.mouseButtons() != Qt.MouseButton.NoButton:
+        is_busy = bool(self.session.history.busy_with)
+        if is_busy or QApplication.mouseButtons() != Qt.MouseButton.NoButton:
             self._follow_timer.start()
             return
         if self.region.is_left_by(self._view_centre(), self._image_shape[-2:]):
@@ -203,9 +231,7 @@ class PaintTool(AnnotationTool):
         self.save()
         self.region = region_around(self._view_centre(), self._image_shape[-2:])
         layer, image = self._layer, self._image_layer
-        for array in (layer.data, self._seen):
-            array.fill(0)
-        self._read_region(layer.data)
+        self._take(layer.data, self.reading()())
         origin = (0,) * (image.ndim - 2) + self.region.origin
         layer.translate = placement_of(image).moved(origin).translate
         layer.refresh()

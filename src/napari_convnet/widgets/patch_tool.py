@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -64,6 +65,17 @@ class PatchTool(AnnotationTool):
         layer.mouse_drag_callbacks.append(on_pointer(self._clicked, self._begin_drag))
         self._show(layer)
         return layer
+
+    def reading(self) -> Callable[[], tuple[PatchAnnotation, ...]]:
+        """Return a function that reads the patches."""
+        project, image_id = self.session.ensure_project(), self.image.image_id
+        return lambda: project.patches(image_id)
+
+    def show_found(self, found: tuple[PatchAnnotation, ...]) -> bool:
+        """Show other patches in the layer."""
+        self._patches = list(found)
+        self._show(self._layer)
+        return True
 
     def activate(self) -> None:
         """Left-drag pans, left-click picks."""

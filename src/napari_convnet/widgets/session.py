@@ -47,6 +47,7 @@ class Session(ClassEditing, QObject):
     model_changed = Signal()
     project_changed = Signal()
     tool_changed = Signal()
+    busy_changed = Signal()
 
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
@@ -177,7 +178,8 @@ class Session(ClassEditing, QObject):
         self.open_images.clear()
 
     def save_tools(self) -> None:
-        """Write what the tools have not written yet."""
+        """Write what the tools have not written yet, once a long edit has ended."""
+        self.finish_edit()
         for tool in self.tools.values():
             tool.save()
 
@@ -194,7 +196,12 @@ class Session(ClassEditing, QObject):
 
     def redo(self) -> None:
         """Do the last undone change again."""
-        self._say("Done again", guarded(self.history.redo))
+        self._say("Done again", guarded(lambda: self._step(self.history.redo)))
+
+    def _step(self, step: Callable[[], Change | None]) -> Change | None:
+        self.history.refuse_while_busy()
+        self.save_tools()  # a stroke that has only just ended is the last change
+        return step()
 
     def _say(self, what: str, change: Change | None) -> None:
         self.viewer.status = f"{what}: {change.text}" if change else "Nothing to undo or redo."

@@ -1,0 +1,130 @@
+"""Long edits of a project: carried out in the background, one at a time, and then shown.
+
+An edit that is done within a frame is shown at once, as if there were no background. While a longer one is
+under way nothing else changes annotations or classes (`History.busy_with`); who needs the project whole, such
+as saving, training and closing, waits for it with `finish_edit`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any
+
+from napari.utils.notifications import show_warning
+
+from napari_convnet.progress import Progress
+from napari_convnet.widgets.background import Job, JobResult, start_job
+
+if TYPE_CHECKING:
+    from napari_convnet.widgets.annotation_tools import AnnotationTool
+
+logger = logging.getLogger(__name__)
+
+#: How long the GUI thread waits for an edit before it goes on without it.
+_FRAME_SECONDS = 0.03
+
+#: What a tool shows, read anew from the project.
+_Readings = dict["AnnotationTool", Callable[[], Any]]
+
+
+class BackgroundEdits:
+    """The part of `Session` that carries out long edits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._edit_job: Job | None = None
+
+    def carry_out(self, edit: Callable[[], Any], then: Callable[[Any], None], text: str) -> None:
+        """Change the project in the background, and show all annotations anew.
+
+        Parameters
+        ----------
+        edit
+            Changes the project; called in the worker's thread.
+        then
+            Takes what ``edit`` returned, on the GUI thread, before annotations and classes are shown.
+        text
+            What it is, such as "deletion of 'debris'".
+
+        Raises
+        ------
+        UserError
+            CN-316 while another edit is under way; what ``edit`` raises, if it does so within a frame.
+            What it raises later is shown, and the history is as before.
+        """
+        self.history.refuse_while_busy()
+        self.save_tools()
+        readings: _Readings = {
+            tool: read
+            for tool in self.tools.values()
+            if tool.is_shown and (read := tool.reading()) is not None
+        }
+        steps, late = self.history.steps(), threading.Event()
+        raised: list[BaseException] = []
+
+        def done(result: JobResult) -> None:
+            self._edit_job = None
+            self._set_busy_with("")
+            if result.value is not None:
+                value, found = result.value
+                then(value)
+                self._show_found(found)
+            elif not late.is_set():
+                raised.append(result.error or InterruptedError(text))
+            else:
+                self.history.restore(steps)
+                self._show_found({})
+                show_warning(f"Not done: {text}. {result.error_text}".strip())
+
+        self._edit_job = start_job(
+            lambda _stop: _steps(edit, readings, text), description=text[:1].upper() + text[1:],
+            on_progress=lambda _events: None, on_done=done, give_way=False,
+        )  # fmt: skip
+        if not self._edit_job.wait(_FRAME_SECONDS):
+            late.set()
+            self._set_busy_with(text)
+        if raised:
+            raise raised[0]
+
+    def finish_edit(self) -> None:
+        """Wait for the edit that is under way, if there is one."""
+        if self._edit_job is not None:
+            self._edit_job.wait()
+
+    def _set_busy_with(self, text: str) -> None:
+        if text != self.history.busy_with:
+            self.history.busy_with = text
+            for tool in self.tools.values():
+                tool.pause(bool(text))
+            self.busy_changed.emit()
+
+    def _show_found(self, found: dict[AnnotationTool, Any]) -> None:
+        """Show what was read anew, and read what was not."""
+        for tool in self.tools.values():
+            if not tool.is_shown:
+                continue
+            if tool not in found or not tool.show_found(found[tool]):
+                tool.discard_layer()
+            elif tool is not self.active_tool:
+                tool.show_classes()
+        if self.active_tool is not None and not self.active_tool.is_shown:
+            self.active_tool.start()
+        self.classes_changed.emit()
+        self.annotations_changed.emit()
+
+
+def _steps(
+    edit: Callable[[], Any], readings: _Readings, text: str
+) -> Generator[Progress, None, tuple[Any, dict[AnnotationTool, Any]]]:
+    """Carry out an edit, then read what the tools show; runs in the worker."""
+    yield Progress(done=0, total=0, text=text)
+    value = edit()
+    found = {}
+    for tool, read in readings.items():
+        try:
+            found[tool] = read()
+        except Exception:  # the edit is done; the tool reads for itself, or says why it cannot
+            logger.exception("not read in the background")
+    return value, found
