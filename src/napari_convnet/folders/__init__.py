@@ -9,6 +9,7 @@ from napari_convnet.folders.reading import (
     read_array,
     read_image,
     read_labels,
+    shown_name,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "read_class_folder",
     "read_image",
     "read_labels",
+    "shown_name",
 ]

@@ -30,6 +30,11 @@ _READING_ERRORS = (
 )
 
 
+def shown_name(name: str) -> str:
+    """Return a file's name as a report may show it: at most 60 characters, none of them special."""
+    return "".join(c if c.isprintable() and c not in "<>" else "_" for c in name)[:60]
+
+
 def list_images(folder: Path) -> list[Path]:
     """Return the image files directly in a folder, sorted; hidden files are left out.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from napari_convnet.errors import UserError
-from napari_convnet.folders import ClassFolder, content_numbers
+from napari_convnet.folders import ClassFolder, content_numbers, shown_name
 from napari_convnet.samples.split import (
     Split,
     split_by_group,
@@ -46,7 +46,7 @@ class Copies:
         n_torn = int((np.bincount(classes) > 1).sum())
         if n_torn:
             first = int(np.flatnonzero(np.bincount(classes) > 1)[0])
-            name = folder.files[int(np.flatnonzero(numbers == first)[0])].name
+            name = shown_name(folder.files[int(np.flatnonzero(numbers == first)[0])].name)
             note += f"; {n_torn} images lie in several classes (such as '{name}'), so one of them is wrong"
         return cls(numbers, note)
 
