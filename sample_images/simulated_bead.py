@@ -8,24 +8,25 @@ from simulated_microscope import Picture, camera, turned_coordinates
 FRAMES, SIZE = 120, 40
 
 
-def _path(rng: np.random.Generator) -> np.ndarray:
-    """Return the bead's (y, x) in every frame: a tilted circle, uneven speed, two reversals."""
-    direction = np.where((np.arange(FRAMES) > 52) & (np.arange(FRAMES) < 71), -1, 1)
-    angle = 0.4 + np.cumsum(direction * rng.normal(0.42, 0.07, FRAMES))
+def _path(rng: np.random.Generator, frames: int) -> np.ndarray:
+    """Return the bead's (y, x) in every frame: a tilted circle, uneven speed, two reversals in 120 frames."""
+    turn = np.arange(frames) % FRAMES
+    direction = np.where((turn > 52) & (turn < 71), -1, 1)
+    angle = 0.4 + np.cumsum(direction * rng.normal(0.42, 0.07, frames))
     orbit = np.stack([5.2 * np.sin(angle), 6.4 * np.cos(angle) + 0.8 * np.sin(angle)], axis=1)
-    return np.array([20.3, 18.6]) + orbit + rng.normal(0, 0.15, (FRAMES, 2))
+    return np.array([20.3, 18.6]) + orbit + rng.normal(0, 0.15, (frames, 2))
 
 
-def bead_film(seed: int) -> tuple[Picture, np.ndarray]:
+def bead_film(seed: int, frames: int = FRAMES) -> tuple[Picture, np.ndarray]:
     """Return the film, uint16 (T, Y, X), and the true positions (T, 2) as y, x."""
     rng = np.random.default_rng(seed)
-    positions = _path(rng)
+    positions = _path(rng, frames)
     y, x = np.mgrid[:SIZE, :SIZE].astype(float)
     along, across = turned_coordinates(SIZE, 0.6)
     body = 30 * np.exp(-(((along / 13) ** 4) + ((across / 4.5) ** 2)))
     stuck = 75 * np.exp(-((y - 8.4) ** 2 + (x - 32.1) ** 2) / (2 * 2.8**2))
-    wobble = 1.9 + 0.25 * np.sin(np.arange(FRAMES) / 7.0) + rng.normal(0, 0.06, FRAMES)
-    photons = np.empty((FRAMES, SIZE, SIZE))
+    wobble = 1.9 + 0.25 * np.sin(np.arange(frames) / 7.0) + rng.normal(0, 0.06, frames)
+    photons = np.empty((frames, SIZE, SIZE))
     for frame, ((row, column), sigma) in enumerate(zip(positions, wobble, strict=True)):
         squared = (y - row) ** 2 + (x - column) ** 2
         # The light stays the same when the bead leaves the focus: it only spreads.

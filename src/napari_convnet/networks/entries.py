@@ -217,7 +217,7 @@ ENTRIES = (
         "position_convnet", "locate", "Position ConvNet",
         "Row and column of one thing in a patch, to a fraction of a pixel.",
         f"{_COURSE} (bead on a bacterial motor)",
-        Stated(1, 32, 1, 285_634), 32, 4, 1e-3, of.NoSettings,
+        Stated(1, 32, 1, 285_634), 32, 4, 3e-3, of.NoSettings,
         _lecture("position_convnet"),
     ),
 )  # fmt: skip
