@@ -4,7 +4,7 @@ Headless use is a ``for`` loop or `run`; in the viewer a background worker drain
 """
 
 from napari_convnet.training.checkpoint import Checkpoint
-from napari_convnet.training.defaults import suggest_epochs
+from napari_convnet.training.defaults import Suggestion, suggest_epochs, suggest_settings
 from napari_convnet.training.events import (
     BatchFinished,
     BatchSizeReduced,
@@ -24,6 +24,7 @@ __all__ = [
     "EpochFinished",
     "Paused",
     "StoppedEarly",
+    "Suggestion",
     "TrainingInterrupted",
     "TrainingSet",
     "TrainingStarted",
@@ -31,5 +32,6 @@ __all__ = [
     "repeat_run",
     "run",
     "suggest_epochs",
+    "suggest_settings",
     "train",
 ]
