@@ -36,6 +36,7 @@ KINDS = {
     "dask": (da.from_array(numbers("u2"), chunks=(1, 50, 50)), {}),
     "zarr": (as_zarr(numbers("u2")), {}),
     "multiscale": ([numbers("u2"), numbers("u2")[:, ::2, ::2]], {"multiscale": True}),
+    "multiscale colours": ([numbers("u1").transpose(1, 2, 0), numbers("u1").transpose(1, 2, 0)[::2, ::2]], {}),
     "placed": (numbers("u2"), {
         "scale": (2, 0.3, 0.2), "translate": (5, -3, 70), "shear": (0, 0, 0.2), "units": ("um",) * 3,
     }),
@@ -47,8 +48,8 @@ KINDS = {
 
 
 def expected_pixels(kind: str, array, plane: tuple[int, ...]) -> np.ndarray:
-    full = np.asarray(array[0] if kind == "multiscale" else array, np.float32)
-    if "rgb" in kind:
+    full = np.asarray(array[0] if "multiscale" in kind else array, np.float32)
+    if "rgb" in kind or "colours" in kind:
         return np.moveaxis(full[plane][..., :3], -1, 0)
     return full[plane][None]
 
@@ -81,3 +82,22 @@ def test_strokes_and_patches_go_with_the_pixels_under_them(desk, kind):
     assert not found.painted[30:50].any()
     assert found.arrays.plane == plane
     assert not desk.messages
+
+
+def test_a_tiny_image_is_annotated_but_not_trained_on_alone(desk):
+    """The refusal names image, size and way out."""
+    desk.viewer.add_image(np.random.default_rng(0).random((7, 12)), name="crumb")
+    dock, train = desk.open_dock("Annotate"), desk.open_dock("Train")
+    press(dock.task_buttons["segment"])
+    tool = desk.use_tool(dock, "paint_strokes")
+    tool.layer.brush_size = 1
+    for value, row in ((1, 1), (2, 4)):
+        desk.choose_class(value)
+        desk.stroke(tool.layer, [(row, 1), (row, 9)])
+    press(train.train_button)
+    desk.qtbot.waitUntil(lambda: bool(desk.messages), timeout=60_000)
+    desk.wait_until_idle()
+    assert "'crumb' is 7 x 12 pixels, smaller than 16 x 16" in desk.messages[-1]
+    assert "Annotate a larger image" in desk.messages[-1]
+    assert train.train_button.isEnabled()
+    assert desk.session.model is None
