@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import cKDTree
 
-from napari_convnet.next_to_label import choose_next, grid_index, grid_places
+from napari_convnet.next_to_label import choose_next, grid_index, grid_places, next_plane
 
 
 def walk(places, n, seed=0, **others):
@@ -81,3 +81,12 @@ def test_squares_tile_the_image_and_know_their_positions():
     assert list(grid_index((100, 250), 64, places)) == list(range(8))
     assert list(grid_index((100, 250), 64, [[-5, 0], [99, 249], [1000, 1000]])) == [0, 7, 7]
     assert grid_places((1, 1), 64).tolist() == [[0.0, 0.0]]
+
+
+def test_planes_come_in_order_after_the_present_one_and_round_again():
+    annotated = {(0, 0), (0, 2)}
+    assert next_plane((2, 3), (0, 0), annotated) == (0, 1)
+    assert next_plane((2, 3), (0, 1), annotated) == (1, 0)
+    assert next_plane((2, 3), (1, 2), annotated) == (0, 1)
+    assert next_plane((3,), (1,), {(0,), (2,)}) == (1,)
+    assert next_plane((2,), (1,), {(0,), (1,)}) is None

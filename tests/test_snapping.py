@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_convnet.sample_data import read_sample
-from napari_convnet.snapping import snap
+from napari_convnet.snapping import snap, snap_to_spot
 
 
 def blob(shape=(60, 60), centre=(30, 30), radius=6, value=100.0, around=20.0):
@@ -53,3 +53,26 @@ def test_clicks_on_the_rims_of_real_looking_cells_come_nearer_to_their_middles()
         before.append(np.hypot(*(clicked - middle)))
         after.append(np.hypot(*(np.array(found) - middle)))
     assert np.median(after) < 0.5 * np.median(before)
+
+
+@pytest.mark.parametrize("centre", [(30.0, 30.0), (30.3, 29.6), (2.4, 31.8), (57.25, 30.5)])
+def test_the_middle_of_a_spot_is_found_to_a_tenth_of_a_pixel(centre):
+    rows, columns = np.ogrid[:60, :60]
+    spot = 300 * np.exp(-((rows - centre[0]) ** 2 + (columns - centre[1]) ** 2) / (2 * 1.5**2))
+    image = spot + np.random.default_rng(1).normal(100, 3, (60, 60))
+    clicked = (centre[0] + 2, centre[1] - 1.5)
+    assert snap_to_spot(image.astype(np.uint16), clicked, 5) == pytest.approx(centre, abs=0.1)
+
+
+def test_a_spot_out_of_reach_is_not_taken_even_if_it_is_brighter():
+    rows, columns = np.ogrid[:60, :60]
+    image = 100 * np.exp(-((rows - 30.4) ** 2 + (columns - 30) ** 2) / 4)
+    image = image + 900 * np.exp(-((rows - 30) ** 2 + (columns - 44) ** 2) / 4)
+    assert snap_to_spot(image, (31, 31), 4) == pytest.approx((30.4, 30), abs=0.1)
+
+
+@pytest.mark.parametrize(
+    "image", [np.full((50, 50), 7.0), np.full((50, 50), np.nan), np.zeros((1, 1))]
+)
+def test_without_a_spot_the_click_counts(image):
+    assert snap_to_spot(image, (0.2, 0.3), 4) == (0.2, 0.3)

@@ -7,7 +7,7 @@ twenty cells and for twenty thousand.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -79,6 +79,34 @@ def _repulsion(values: np.ndarray) -> np.ndarray:
     share = np.clip(counts / counts.max(), _LEAST_REPULSION, 1.0)
     share[0] = 1.0  # only visited
     return share[values]
+
+
+def next_plane(
+    counts: Sequence[int], plane: Sequence[int], annotated: Collection[tuple[int, ...]]
+) -> tuple[int, ...] | None:
+    """Return the next plane of a stack or film without annotations, after the last one the first.
+
+    Parameters
+    ----------
+    counts
+        Number of planes along each axis before Y and X.
+    plane
+        Indices of the plane to go on from, which comes last.
+    annotated
+        Planes to pass over.
+
+    Returns
+    -------
+    tuple of int or None
+        None when every plane is annotated.
+    """
+    n_planes = math.prod(counts)
+    start = int(np.ravel_multi_index(tuple(plane), tuple(counts)))
+    for step in range(1, n_planes + 1):
+        found = np.unravel_index((start + step) % n_planes, tuple(counts))
+        if (indices := tuple(int(i) for i in found)) not in annotated:
+            return indices
+    return None
 
 
 def grid_places(shape: Sequence[int], size: int) -> np.ndarray:

@@ -10,7 +10,6 @@ from qtpy.QtWidgets import QButtonGroup
 
 from napari_convnet.widgets.annotation_tools import AnnotationTool
 from napari_convnet.widgets.axes import settle_axes
-from napari_convnet.widgets.cell_tool import CellTool
 from napari_convnet.widgets.class_table import ClassTable
 from napari_convnet.widgets.controls import push_button, row, scrolling_column, text_line
 from napari_convnet.widgets.dock import Dock
@@ -18,32 +17,16 @@ from napari_convnet.widgets.exchange_dialog import ExchangeBar
 from napari_convnet.widgets.first_labels_panel import FirstLabelsPanel
 from napari_convnet.widgets.image_list import ImageList
 from napari_convnet.widgets.image_opening import ImageOpener
+from napari_convnet.widgets.key_card import KeyCard
 from napari_convnet.widgets.layers import layer_id
 from napari_convnet.widgets.messages import guarded
 from napari_convnet.widgets.next_to_label import NextToLabel
-from napari_convnet.widgets.paint_tool import PaintTool
 from napari_convnet.widgets.patch_form import PatchForm
-from napari_convnet.widgets.patch_tool import PatchTool
+from napari_convnet.widgets.position_form import PositionForm
 from napari_convnet.widgets.project_bar import ProjectBar
 from napari_convnet.widgets.source import Source, source_layers
 from napari_convnet.widgets.source_picker import SourcePicker
-
-_TASKS = {"classify": "Classify cells", "segment": "Segment"}
-_TIPS = {
-    "click_cells": """Click a cell to give it the chosen class, Shift+drag over several, Ctrl+drag a rectangle
-for all in it that have none. Alt+click or Delete takes a class away.""",
-    "pick_patches": """Click to place a square patch, Ctrl+drag a box of any size, drag a patch's middle to move
-it, click its middle to give it the chosen class. Alt+click or Delete removes it.""",
-    "paint_strokes": """Paint a few strokes of each class; unpainted pixels teach nothing.""",
-}
-_TOOLS: dict[str, tuple[type[AnnotationTool], str, str]] = {
-    name: (tool, task, _TIPS[name].replace("\n", " "))
-    for name, tool, task in (
-        ("click_cells", CellTool, "classify"),
-        ("pick_patches", PatchTool, "classify"),
-        ("paint_strokes", PaintTool, "segment"),
-    )
-}
+from napari_convnet.widgets.tools import TASKS, TOOLS, name_of
 
 
 class AnnotateDock(Dock):
@@ -70,8 +53,7 @@ class AnnotateDock(Dock):
     def _build(self) -> None:
         self.project_bar = ProjectBar(self.session)
         self.task_buttons = {
-            task: push_button(text, f"Annotate to {text.lower()}.", checkable=True)
-            for task, text in _TASKS.items()
+            task: push_button(text, tip, checkable=True) for task, (text, tip) in TASKS.items()
         }
         self.picker = SourcePicker(self.session.viewer)
         self.exchange = ExchangeBar(self.session, self)
@@ -79,8 +61,8 @@ class AnnotateDock(Dock):
         self.first_labels = FirstLabelsPanel(self, self.session)
         self.class_table = ClassTable(self.session)
         self.tool_buttons = {
-            name: push_button(tool.title, tip, checkable=True)
-            for name, (tool, _, tip) in _TOOLS.items()
+            name: push_button(entry.tool.title, "\n".join(entry.tips), checkable=True)
+            for name, entry in TOOLS.items()
         }
         self._task_group, self._tool_group = QButtonGroup(self), QButtonGroup(self)
         for group, buttons in (
@@ -89,7 +71,12 @@ class AnnotateDock(Dock):
         ):
             for button in buttons.values():
                 group.addButton(button)
-        self.patch_form = PatchForm(self.session)
+        self.patch_form, self.position_form = PatchForm(self.session), PositionForm()
+        self._tool_forms = {"pick_patches": self.patch_form, "mark_positions": self.position_form}
+        self.key_card = KeyCard(self)
+        self.keys_button = push_button(
+            "? Keys", "Show all keys and mouse gestures (F1).", self.show_keys
+        )
         self.status = text_line("What to do next")
         self.next_to_label = NextToLabel(self, self.session, self.status.setText)
         column = scrolling_column(self)
@@ -100,8 +87,9 @@ class AnnotateDock(Dock):
         column.addWidget(self.picker)
         column.addWidget(self.first_labels)
         column.addWidget(self.class_table)
-        column.addLayout(row(*self.tool_buttons.values()))
-        column.addWidget(self.patch_form)
+        column.addLayout(row(*self.tool_buttons.values(), self.keys_button))
+        for form in self._tool_forms.values():
+            column.addWidget(form)
         column.addWidget(self.status)
         column.addStretch()
 
@@ -112,7 +100,8 @@ class AnnotateDock(Dock):
         for name, button in self.tool_buttons.items():
             button.clicked.connect(partial(self._use_tool_clicked, name))
         self.picker.changed.connect(self._choose_source)
-        self.patch_form.changed.connect(self._set_patch_form)
+        for form in self._tool_forms.values():
+            form.changed.connect(self._set_form)
         session.source_changed.connect(self._show_source)
         session.task_changed.connect(self._show_task)
         session.classes_changed.connect(self._show_classes)
@@ -122,6 +111,7 @@ class AnnotateDock(Dock):
         session.viewer.layers.selection.events.active.connect(self._show_tool)
         self.offer(
             click_cells=self.click_cells, pick_patches=self.pick_patches, paint_strokes=self.paint_strokes,
+            mark_positions=self.mark_positions, show_keys=self.show_keys,
             undo=session.undo, redo=session.redo, next_class=self.next_class, add_class=self.class_table.add,
             new_project=self.project_bar.new, open_project=self.project_bar.open,
             next_to_label=self.next_to_label.jump, find_cells=self.first_labels.unfold,
@@ -130,19 +120,21 @@ class AnnotateDock(Dock):
 
     def release(self) -> None:
         """Let go of the viewer, which outlives the dock."""
+        self.key_card.close()
         for part in (self.picker, self.image_list, self.first_labels, self.next_to_label):
             part.release()
         self.session.viewer.layers.selection.events.active.disconnect(self._show_tool)
 
     def _show_task(self) -> None:
         self.task_buttons[self.session.task].setChecked(True)
-        for name, (_, task, _tip) in _TOOLS.items():
-            self.tool_buttons[name].setVisible(task == self.session.task)
-        self.patch_form.setVisible(self.session.task == "classify")
+        for name, entry in TOOLS.items():
+            for control in (self.tool_buttons[name], self._tool_forms.get(name)):
+                if control is not None:
+                    control.setVisible(entry.task == self.session.task)
         self.picker.show_cells(self.session.task == "classify")
         self.first_labels.setVisible(self.session.task == "classify")
         tool = self.active_tool
-        if tool is not None and self.session.task != _TOOLS[_name_of(tool)][1]:
+        if tool is not None and self.session.task != TOOLS[name_of(tool)].task:
             self.session.set_tool(None)
         self._show_tool()
 
@@ -150,7 +142,7 @@ class AnnotateDock(Dock):
         self.picker.set_value(self.session.source)
         self.tool_buttons["click_cells"].setEnabled(bool(self.session.source.labels_id))
         tool = self.active_tool
-        if tool is not None and tool.image.source != self._source_for(_name_of(tool)):
+        if tool is not None and tool.image.source != self._source_for(name_of(tool)):
             self.session.set_tool(None)
 
     def _show_tool(self, _event: object = None) -> None:
@@ -158,7 +150,7 @@ class AnnotateDock(Dock):
         is_reached = self.active_tool is not None and self.active_tool.is_selected
         self._tool_group.setExclusive(False)
         for name, button in self.tool_buttons.items():
-            button.setChecked(is_reached and isinstance(self.active_tool, _TOOLS[name][0]))
+            button.setChecked(is_reached and isinstance(self.active_tool, TOOLS[name].tool))
         self._tool_group.setExclusive(True)
         self._show_status()
 
@@ -181,8 +173,8 @@ class AnnotateDock(Dock):
             )
             return
         name = self.session.classes[self.session.current_class - 1].name
-        tip = _TOOLS[_name_of(self.active_tool)][2]
-        self.status.setText(f"{tip} Chosen: {name}. Saved as you go; Ctrl+Z undoes.")
+        tips = " ".join(TOOLS[name_of(self.active_tool)].tips)
+        self.status.setText(f"{tips} Chosen: {name}. Saved as you go; Ctrl+Z undoes.")
 
     def _first_step(self) -> str:
         """Say what to do before a tool is chosen."""
@@ -191,6 +183,8 @@ class AnnotateDock(Dock):
             return "Open an image (File > Open) and tick it."
         if self.session.task == "segment":
             return "Choose a class and press Paint strokes."
+        if self.session.task == "locate":
+            return "Press Mark positions and click the objects."
         if not source.labels_id:
             return "Find cells… to click them, or Pick patches."
         return "Choose a class and press Click cells, or Pick patches."
@@ -206,20 +200,22 @@ class AnnotateDock(Dock):
     def _use_tool_clicked(self, name: str, _checked: bool = False) -> None:
         self.use_tool(name)
 
-    def _set_patch_form(self) -> None:
-        if isinstance(self.active_tool, PatchTool):
-            self.patch_form.apply(self.active_tool)
+    def _set_form(self) -> None:
+        """Give a tool the options of its form."""
+        name = name_of(self.active_tool) if self.active_tool is not None else ""
+        if name in self._tool_forms:
+            self._tool_forms[name].apply(self.active_tool)
 
     def use_tool(self, name: str) -> None:
         """Choose a tool; the image is looked at in the background first."""
-        self.session.set_task(_TOOLS[name][1])
+        self.session.set_task(TOOLS[name].task)
         guarded(lambda: self._begin(name))
         self._show_tool()
         if self._opener.is_busy:
             self.status.setText("Looking at the image…")
 
     def _source_for(self, name: str) -> Source:
-        """Return the layers that a tool works on; patches and strokes belong to the image alone."""
+        """Return the layers that a tool works on; all but cells belongs to the image alone."""
         source = self.session.source
         return source if name == "click_cells" else Source(source.image_ids)
 
@@ -251,7 +247,7 @@ class AnnotateDock(Dock):
 
     def _opened(self, name: str, source: Source, is_open: bool) -> None:
         # The person may have gone on to other layers or another task in the meantime.
-        if is_open and source == self._source_for(name) and self.session.task == _TOOLS[name][1]:
+        if is_open and source == self._source_for(name) and self.session.task == TOOLS[name].task:
             guarded(lambda: self._activate(name, source))
         self._show_tool()
 
@@ -259,11 +255,10 @@ class AnnotateDock(Dock):
         image = self.session.open_images[source]
         tool = self.session.tools.get((name, source))
         if tool is None or tool.image is not image:
-            tool = self.session.tools[name, source] = _TOOLS[name][0](self.session, image)
-        if isinstance(tool, PatchTool):
-            self.patch_form.apply(tool)
+            tool = self.session.tools[name, source] = TOOLS[name].tool(self.session, image)
         tool.start()
         self.session.set_tool(tool)
+        self._set_form()
         self.session.annotations_changed.emit()
 
     # Verbs ------------------------------------------------------------------------------------
@@ -280,10 +275,14 @@ class AnnotateDock(Dock):
         """Annotate by painting."""
         self.use_tool("paint_strokes")
 
+    def mark_positions(self) -> None:
+        """Annotate by marking positions."""
+        self.use_tool("mark_positions")
+
+    def show_keys(self) -> None:
+        """Show all keys and mouse gestures."""
+        self.key_card.show_again()
+
     def next_class(self) -> None:
         """Choose the next class, after the last one the first."""
         self.session.set_current_class(self.session.current_class % len(self.session.classes) + 1)
-
-
-def _name_of(tool: AnnotationTool) -> str:
-    return next(name for name, entry in _TOOLS.items() if isinstance(tool, entry[0]))

@@ -131,6 +131,7 @@ class AnnotationTool:
         for key in ("Delete", "Backspace"):
             layer.bind_key(key, lambda _layer: guarded(self.clear_under_mouse), overwrite=True)
         layer.bind_key("N", lambda _layer: self.session.do("next_to_label"), overwrite=True)
+        layer.bind_key("F1", lambda _layer: self.session.do("show_keys"), overwrite=True)
         layer.bind_key("Control-Z", lambda _layer: self.session.undo(), overwrite=True)
         layer.bind_key("Control-Shift-Z", lambda _layer: self.session.redo(), overwrite=True)
 

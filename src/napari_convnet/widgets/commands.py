@@ -32,6 +32,16 @@ def paint_strokes(viewer: Viewer) -> None:
     _run(viewer, "paint_strokes", "Annotate")
 
 
+def mark_positions(viewer: Viewer) -> None:
+    """Annotate by marking positions."""
+    _run(viewer, "mark_positions", "Annotate")
+
+
+def show_keys(viewer: Viewer) -> None:
+    """Show all keys and mouse gestures."""
+    _run(viewer, "show_keys", "Annotate")
+
+
 def next_class(viewer: Viewer) -> None:
     """Choose the next class."""
     _run(viewer, "next_class", "Annotate")

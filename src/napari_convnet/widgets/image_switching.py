@@ -23,6 +23,7 @@ _VERBS = {
     "annotation-objects": "click_cells",
     "annotation-patches": "pick_patches",
     "painting": "paint_strokes",
+    "annotation-positions": "mark_positions",
 }
 
 

@@ -24,6 +24,7 @@ MARK = "napari_convnet"
 Kind = Literal[
     "annotation-objects",
     "annotation-patches",
+    "annotation-positions",
     "painting",
     "predicted-classes",
     "predicted-mask",

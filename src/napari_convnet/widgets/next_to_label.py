@@ -1,7 +1,8 @@
-"""The key that jumps to what is to be annotated next: a cell without a class, a place without patches or strokes."""
+"""The key that jumps to what is to be annotated next: a cell without a class, a place with nothing."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,13 +12,14 @@ from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QWidget
 
 from napari_convnet.errors import UserError
-from napari_convnet.next_to_label import choose_next, grid_index, grid_places
+from napari_convnet.next_to_label import choose_next, grid_index, grid_places, next_plane
 from napari_convnet.widgets.annotation_tools import AnnotationTool
 from napari_convnet.widgets.cell_tool import CellTool
 from napari_convnet.widgets.layers import MARK, find_layer, image_data
 from napari_convnet.widgets.messages import guarded
 from napari_convnet.widgets.patch_tool import PatchTool
 from napari_convnet.widgets.placement import placement_of
+from napari_convnet.widgets.position_tool import PositionTool
 from napari_convnet.widgets.session import Session
 from napari_convnet.widgets.source import current_plane, find_by_id
 
@@ -121,9 +123,13 @@ class NextToLabel(QObject):
         tool = self._session.active_tool
         if tool is None:
             raise UserError(
-                "CN-406", "Choose Click cells, Pick patches or Paint strokes first; N goes on then."
+                "CN-406",
+                "Choose a tool, such as Click cells or Paint strokes, first; N goes on then.",
             )
         tool.save()
+        if isinstance(tool, PositionTool) and tool.layer.ndim > 2:
+            self._go_to_plane(tool)
+            return
         places = self._places_of(tool)
         index = places.next()
         what = "cell" if isinstance(tool, CellTool) else "place"
@@ -136,6 +142,24 @@ class NextToLabel(QObject):
         self._show_mark(tool, places, index)
         left = int((places.values == 0).sum())
         self._say(f"One of up to {left:,} {what}s without annotation. {_ORDER} N goes on.")
+
+    def _go_to_plane(self, tool: PositionTool) -> None:
+        """Show the next plane of a stack or film without a position."""
+        viewer, image = self._session.viewer, find_by_id(self._session.viewer, tool.source_id)
+        now, n_leading = current_plane(viewer, image), image.ndim - 2
+        annotated = {position.plane for position in tool.positions()}
+        counts = image_data(image).array.shape[:n_leading]
+        found = next_plane(counts, now, annotated)
+        if found is None:
+            self._say("All planes have positions. Go on with the next image.")
+            return
+        here = np.array([*now, *np.zeros(2)], float)
+        shift = image.data_to_world([*found, 0, 0]) - np.asarray(image.data_to_world(here))
+        for axis in range(n_leading):
+            shown = viewer.dims.ndim - image.ndim + axis
+            viewer.dims.set_point(shown, viewer.dims.point[shown] + shift[axis])
+        left = math.prod(counts) - len(annotated)
+        self._say(f"One of {left:,} planes without a position, in order. N goes on.")
 
     # Places -----------------------------------------------------------------------------------
 
@@ -229,7 +253,7 @@ def _cell_places(tool: CellTool) -> _Places:
 
 
 def _grid_places(tool: AnnotationTool, layer: Layer, plane: tuple[int, ...], size: int) -> _Places:
-    """Return the squares of a grid over a plane; a patch or a stroke in one annotates it."""
+    """Return the squares of a grid over a plane; a patch, a stroke or a position in one annotates it."""
     shape = image_data(layer).array.shape[layer.ndim - 2 : layer.ndim]
     side = 4 * size if size else max(_LEAST_SQUARE, max(shape) // _SQUARES_PER_SIDE)
     side = min(side, 512) if not size else side
@@ -245,12 +269,14 @@ def _grid_places(tool: AnnotationTool, layer: Layer, plane: tuple[int, ...], siz
         project = session.ensure_project()
         return project.read_painting(image_id, plane, (int(height), int(width)), origin).any()
 
-    def patch_values() -> np.ndarray:
+    def point_values() -> np.ndarray:
         values = np.zeros(len(squares), int)
-        patches = [p for p in session.ensure_project().patches(image_id) if p.plane == plane]
-        if patches:
-            inside = grid_index(shape, side, [patch.centre for patch in patches])
-            values[inside] = [patch.value for patch in patches]
+        project = session.ensure_project()
+        read = project.positions if isinstance(tool, PositionTool) else project.patches
+        found = [each for each in read(image_id) if each.plane == plane]
+        if found:
+            inside = grid_index(shape, side, [each.centre for each in found])
+            values[inside] = [max(1, each.value) for each in found]
         return values
 
     def stroke_values() -> np.ndarray:
@@ -261,10 +287,10 @@ def _grid_places(tool: AnnotationTool, layer: Layer, plane: tuple[int, ...], siz
                 values[index] = has_stroke(index)
         return values
 
-    is_patch = isinstance(tool, PatchTool)
-    read_values = patch_values if is_patch else stroke_values
+    is_point = isinstance(tool, PatchTool | PositionTool)
+    read_values = point_values if is_point else stroke_values
     return _Places(
         layer, centres, np.full(len(squares), extents.min()), read_values(),
         np.zeros(len(squares), bool), np.random.default_rng(image_id),
-        (lambda index: bool(patch_values()[index])) if is_patch else has_stroke, read_values,
+        (lambda index: bool(point_values()[index])) if is_point else has_stroke, read_values,
     )  # fmt: skip

@@ -28,12 +28,13 @@ if TYPE_CHECKING:
     from napari_convnet.model_file import Model
     from napari_convnet.widgets.annotation_tools import AnnotationTool
 
-Task = Literal["classify", "segment"]
+Task = Literal["classify", "segment", "locate"]
 
-#: Classes that a new project starts with; two are the least that can be told apart.
+#: Classes that a new project starts with; two are the least that can be told apart, to find takes one.
 FIRST_CLASSES: dict[str, tuple[str, ...]] = {
     "classify": ("class 1", "class 2"),
     "segment": ("background", "object"),
+    "locate": ("object",),
 }
 
 
@@ -191,8 +192,7 @@ class Session(ClassEditing, QObject):
 
     def undo(self) -> None:
         """Take back the last change of the project."""
-        guarded(self.save_tools)  # a stroke that has only just ended is the last change
-        self._say("Undone", guarded(self.history.undo))
+        self._say("Undone", guarded(lambda: self._step(self.history.undo)))
 
     def redo(self) -> None:
         """Do the last undone change again."""
@@ -215,7 +215,7 @@ class Session(ClassEditing, QObject):
         self.set_tool(None)
 
     def set_task(self, task: Task) -> None:
-        """Choose between classifying cells and segmenting pixels."""
+        """Choose between classifying cells, segmenting pixels and locating points."""
         if task != self.task:
             self.task = task
             self.task_changed.emit()
@@ -226,6 +226,10 @@ class Session(ClassEditing, QObject):
         if source != self.source:
             self.source = source
             self.source_changed.emit()
+
+    def classes_of(self, task: str) -> tuple[ClassInfo, ...]:
+        """Return the classes of a task, whichever is the present one."""
+        return self._classes[task]
 
     @property
     def open_image(self) -> OpenImage | None:

@@ -19,7 +19,7 @@ from napari_convnet.widgets.folder_panel import FolderPanel
 from napari_convnet.widgets.image_notes import new_notes
 from napari_convnet.widgets.messages import guarded
 from napari_convnet.widgets.model_bar import ModelBar
-from napari_convnet.widgets.network_form import NetworkForm
+from napari_convnet.widgets.network_form import NETWORKS_BY_TASK, NetworkForm
 from napari_convnet.widgets.prediction_runner import PredictionRunner
 from napari_convnet.widgets.preferences import read_preferences
 from napari_convnet.widgets.training_data import collect_planes, missing_annotations
@@ -92,6 +92,7 @@ class TrainDock(Dock):
         self.curves.release()
 
     def _show_task(self) -> None:
+        self.form.setVisible(self._task in NETWORKS_BY_TASK)
         self.form.show_task(self._task, whole_images=self.folder_panel.folder is not None)
         self._show_summary()
 

@@ -60,6 +60,10 @@ class _Annotated:
 
 def missing_annotations(session: Session) -> str:
     """Say what training lacks, in the person's words; empty when it can begin."""
+    if session.task not in _VERBS:
+        return (
+            "Networks cannot learn positions yet. They are kept, and Export writes them to a table."
+        )
     annotated = [
         info.name
         for info, count in zip(session.classes, session.class_counts(), strict=True)
