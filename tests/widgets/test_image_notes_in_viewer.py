@@ -25,13 +25,19 @@ def noise(shape=(64, 64), seed=0):
     return np.random.default_rng(seed).normal(100, 8, shape).astype(np.float32)
 
 
-def paint_and_open_train(desk):
-    """Paint two rows of two classes on the image that is open, and open the Train dock."""
+def paint(desk):
+    """Paint two rows of two classes on the image that is open; return the Annotate dock."""
     annotate = desk.open_dock("Annotate")
     press(annotate.task_buttons["segment"])
     tool = desk.use_tool(annotate, "paint_strokes")
     for value, row in ((1, 20), (2, 40)):
         tool.layer.data_setitem((np.full(40, row), np.arange(10, 50)), value)
+    desk.session.save_tools()
+    return annotate
+
+
+def paint_and_open_train(desk):
+    paint(desk)
     train = desk.open_dock("Train")
     desk.wait_until_idle()
     train.form.epochs.setValue(1)
@@ -109,12 +115,12 @@ def test_the_predict_dock_says_it_once_and_names_each_image(desk, segmenter):
 @pytest.fixture
 def strip():
     """A long image of blobs, of which only parts are looked at for its brightness."""
-    return np.tile(draw_blobs(size=500, n=120)[0], (10, 1))
+    return np.tile(draw_blobs(size=500, n=120)[0][:, :250], (10, 1))
 
 
 @pytest.fixture(autouse=True)
 def small_memory(monkeypatch):
-    """Take images of 20 by 1000 pixels for large ones, and keep no chunk."""
+    """Take images of 20,000 pixels for large ones, and keep no chunk."""
     monkeypatch.setattr(prediction_job, "READ_WHOLE", 20_000)
     monkeypatch.setattr(lazy_plane, "_BYTES_KEPT", 0)
 
@@ -131,12 +137,12 @@ def test_a_chunk_that_raises_ends_a_prediction_whose_finished_part_is_shown(desk
             raise OSError(faults[0])
         return block
 
-    lazy = da.from_array(strip, chunks=(600, 500)).map_blocks(read, dtype=strip.dtype)
+    lazy = da.from_array(strip, chunks=(600, 250)).map_blocks(read, dtype=strip.dtype)
     layer = desk.viewer.add_image(lazy, name="slide", contrast_limits=(50, 200), cache=False)
     predict = open_predict(desk, segmenter)
     faults.append("disk I/O error")
     text = predict_now(desk, predict)
-    place = "'slide' cannot be read at rows 1,800 to 2,399, columns 0 to 499 (disk I/O error)"
+    place = "'slide' cannot be read at rows 1,800 to 2,399, columns 0 to 249 (disk I/O error)"
     assert place in text
     assert "What was predicted before is kept." in text
     assert " objects: " in text
@@ -152,7 +158,7 @@ def test_a_chunk_that_raises_ends_a_prediction_whose_finished_part_is_shown(desk
 
 def test_a_store_that_vanishes_while_predicting_does_the_same(desk, segmenter, strip, tmp_path):
     array = zarr.create_array(
-        str(tmp_path / "slide.zarr"), shape=strip.shape, chunks=(1000, 500), dtype=strip.dtype
+        str(tmp_path / "slide.zarr"), shape=strip.shape, chunks=(1000, 250), dtype=strip.dtype
     )
     array[:] = strip
     lazy = da.from_zarr(str(tmp_path / "slide.zarr"))
@@ -192,13 +198,11 @@ def test_float_labels_are_imported_when_the_person_accepts_the_conversion(
     desk, monkeypatch, tmp_path
 ):
     desk.viewer.add_image(noise(), name="cells")
-    train = paint_and_open_train(desk)
-    desk.close_dock(train)
+    bar = paint(desk).exchange
     labels = np.zeros((64, 64), np.float32)
     labels[5, 5:20], labels[50:55] = 1, 2
     (tmp_path / "masks").mkdir()
     tifffile.imwrite(tmp_path / "masks" / "cells.tif", labels)
-    bar = desk.open_dock("Annotate").exchange
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "masks"))
 
     def import_painted(accepts):
