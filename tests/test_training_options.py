@@ -5,10 +5,13 @@ import threading
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 import torch.nn.functional as F
+import typer
+from typer.testing import CliRunner
 
-from napari_convnet import TrainingSettings, UserError, run, train
+from napari_convnet import TrainingSettings, UserError, load_model, run, train
 from napari_convnet.samples import AugmentationSettings
 from napari_convnet.settings import field_options
 from napari_convnet.training import BatchFinished, EpochFinished, Validated
@@ -481,3 +484,53 @@ def test_augmentation_of_the_settings_reaches_the_samples(shapes):
 def test_run_returns_the_model(shapes):
     model = run(train(shapes, settings=TrainingSettings(epochs=1), network_settings=SMALL))
     assert model.card.training["solver"] == "adamw"
+
+
+# Command line
+
+
+@pytest.mark.parametrize("command", ["classify", "segment"])
+def test_every_setting_can_be_given_on_the_command_line(command):
+    from napari_convnet.cli.app import app
+
+    found = typer.main.get_command(app).commands["train"].commands[command]
+    renamed = {"validation_fraction": "validation", "freeze_backbone": "freeze"}
+    expected = {renamed.get(name, name) for name in field_options(TrainingSettings)}
+    assert expected <= {parameter.name for parameter in found.params}
+
+
+def test_settings_of_the_command_line_reach_the_training(tmp_path):
+    from napari_convnet.cli.app import app
+
+    random = np.random.default_rng(0)
+    for k, name in enumerate(("dark", "bright")):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for index in range(8):
+            pixels = random.integers(0, 100, (24, 24), np.uint8) + 100 * k
+            tifffile.imwrite(tmp_path / "images" / name / f"{index}.tif", pixels.astype(np.uint8))
+    arguments = [
+        "--solver",
+        "sgdm",
+        "--schedule",
+        "step",
+        "--drop-period",
+        "1",
+        "--no-augment",
+        "--flip-y",
+    ]
+    output = tmp_path / "model.safetensors"
+    result = CliRunner().invoke(
+        app,
+        ["train", "classify", str(tmp_path / "images"), "-o", str(output), "--size", "24", "--epochs", "1",
+         "--device", "cpu", *arguments],
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    training = load_model(output).card.training
+    wanted = {
+        "solver": "sgdm",
+        "schedule": "step",
+        "drop_period": 1,
+        "augment": False,
+        "flip_y": True,
+    }
+    assert {name: training[name] for name in wanted} == wanted

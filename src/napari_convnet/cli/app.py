@@ -13,28 +13,27 @@ import typer
 from typer.core import TyperGroup
 
 from napari_convnet import __version__
-from napari_convnet.cli import exchange
+from napari_convnet.cli import exchange, locate
 from napari_convnet.cli.console import fail, say
+from napari_convnet.cli.data_options import (
+    Folds,
+    GroupsColumn,
+    GroupsFile,
+    SkipBroken,
+    Test,
+    TestFraction,
+)
 from napari_convnet.cli.networks import networks
 from napari_convnet.cli.options import (
-    BatchSize,
     ClassNames,
     Device,
-    Epochs,
-    Freeze,
     Groups,
     Instances,
-    LearningRate,
-    MaxSeconds,
     ModelFile,
-    Network,
-    Output,
-    Pretrained,
     Report,
     Seed,
-    Size,
-    Validation,
 )
+from napari_convnet.cli.training_options import with_training_options
 from napari_convnet.errors import UserError
 
 
@@ -80,74 +79,52 @@ app = typer.Typer(
 train_app = typer.Typer(help="Train a model on folders of images.", no_args_is_help=True)
 app.add_typer(train_app, name="train")
 exchange.register(app)
+locate.register(train_app)
 app.command()(networks)
 
 
 @train_app.command("classify")
+@with_training_options("convnet")
 def train_classify(
     folder: Annotated[Path, typer.Argument(help="Holds one folder of images for each class.")],
-    output: Output,
-    network: Network = "convnet",
-    epochs: Epochs = None,
-    max_seconds: MaxSeconds = 0.0,
-    seed: Seed = 0,
-    validation: Validation = "0.2",
-    groups: Groups = None,
-    batch_size: BatchSize = None,
-    learning_rate: LearningRate = None,
-    pretrained: Pretrained = "none",
-    freeze: Freeze = False,
-    size: Size = None,
-    device: Device = "auto",
-    report: Report = None,
+    options: dict[str, Any],
+    groups_file: GroupsFile = None,
+    groups_column: GroupsColumn = "",
+    test: Test = None,
+    test_fraction: TestFraction = 0.0,
+    folds: Folds = 0,
+    skip_broken: SkipBroken = False,
 ) -> None:
     """Train a classifier on a folder of images for each class.
 
     Ctrl+C stops the training and keeps the best model so far.
     """
+    from napari_convnet.cli.class_data import DataOptions
     from napari_convnet.cli.train import Options, train_classifier
 
-    options = Options(
-        output=output,
-        network=network,
-        epochs=epochs,
-        max_seconds=max_seconds,
-        seed=seed,
-        validation=validation,
-        groups=groups,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        pretrained=pretrained,
-        freeze=freeze,
-        size=size,
-        device=device,
-        report=report,
+    data = DataOptions(
+        validation=options["validation"],
+        groups=options["groups"],
+        groups_file=groups_file,
+        groups_column=groups_column,
+        test=test,
+        test_fraction=test_fraction,
+        skip_broken=skip_broken,
+        seed=options["seed"],
     )
-    train_classifier(folder, options)
+    train_classifier(folder, Options(**options), data, folds)
 
 
 @train_app.command("segment")
+@with_training_options("unet")
 def train_segment(
     images: Annotated[Path, typer.Option(help="Folder of images.")],
     labels: Annotated[
         Path, typer.Option(help="Folder of label images of the same names; 0 = not annotated.")
     ],
-    output: Output,
+    options: dict[str, Any],
     instances: Instances = False,
     classes: ClassNames = None,
-    network: Network = "unet",
-    epochs: Epochs = None,
-    max_seconds: MaxSeconds = 0.0,
-    seed: Seed = 0,
-    validation: Validation = "0.2",
-    groups: Groups = None,
-    batch_size: BatchSize = None,
-    learning_rate: LearningRate = None,
-    pretrained: Pretrained = "none",
-    freeze: Freeze = False,
-    size: Size = None,
-    device: Device = "auto",
-    report: Report = None,
 ) -> None:
     """Train a segmentation on images and label images; sparse strokes are enough.
 
@@ -155,23 +132,7 @@ def train_segment(
     """
     from napari_convnet.cli.train import Options, train_segmenter
 
-    options = Options(
-        output=output,
-        network=network,
-        epochs=epochs,
-        max_seconds=max_seconds,
-        seed=seed,
-        validation=validation,
-        groups=groups,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        pretrained=pretrained,
-        freeze=freeze,
-        size=size,
-        device=device,
-        report=report,
-    )
-    train_segmenter(images, labels, options, instances=instances, class_names=classes)
+    train_segmenter(images, labels, Options(**options), instances=instances, class_names=classes)
 
 
 @app.command()
@@ -184,7 +145,8 @@ def predict(
     """Apply a model to images.
 
     A classifier writes `predictions.csv`; a segmentation writes `STEM_classes.tif` and
-    `STEM_objects.tif` for every image. An image that cannot be read is named and left out.
+    `STEM_objects.tif` for every image; a model that locates writes `positions.csv` and
+    `STEM_positions.png`. An image that cannot be read is named and left out.
     """
     from napari_convnet.cli.apply import predict_files
 
@@ -203,6 +165,9 @@ def evaluate(
     labels: Annotated[
         Path | None, typer.Option(help="For a segmentation: folder of label images.")
     ] = None,
+    positions: Annotated[
+        Path | None, typer.Option(help="For positions: CSV table with image, y, x (and frame).")
+    ] = None,
     instances: Instances = False,
     validation: Annotated[
         str | None,
@@ -213,6 +178,8 @@ def evaluate(
         ),
     ] = None,
     groups: Groups = None,
+    groups_file: GroupsFile = None,
+    groups_column: GroupsColumn = "",
     seed: Annotated[int, typer.Option(min=0, help="As it was for `train`.")] = 0,
     device: Device = "auto",
     report: Report = None,
@@ -224,9 +191,12 @@ def evaluate(
         folder=folder,
         images=images,
         labels=labels,
+        positions=positions,
         instances=instances,
         validation=validation,
         groups=groups,
+        groups_file=groups_file,
+        groups_column=groups_column,
         seed=seed,
     )
     evaluate_model(model, data, device, report)

@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 from torch import Tensor
 
 from napari_convnet.classes import MAX_CLASSES, ClassInfo, make_classes
+from napari_convnet.cli.class_data import (
+    DataOptions,
+    list_class_data,
+    read_class_data,
+    with_test_scores,
+)
 from napari_convnet.cli.console import follow, say, stopped_by_interrupt
+from napari_convnet.cli.crossvalidate import CrossValidation, cross_validate
 from napari_convnet.cli.inputs import (
     CheckedPair,
     groups_cannot_be_held_out,
     list_held_pairs,
     list_pairs,
     parse_validation,
-    split_folder,
 )
-from napari_convnet.cli.reports import check_file, write_report
+from napari_convnet.cli.reports import check_file, make_folder, write_report
+from napari_convnet.cli.trained import save_or_rescue, say_scores, training_report
 from napari_convnet.devices import choose_device
 from napari_convnet.errors import UserError
-from napari_convnet.evaluation import versions
 from napari_convnet.folders import group_names
-from napari_convnet.model_file import Model, read_weights, save_model
+from napari_convnet.model_file import Model, read_weights
 from napari_convnet.networks import (
     build_network,
     count_parameters,
@@ -35,6 +39,7 @@ from napari_convnet.networks import (
     download_weights,
     network_entry,
 )
+from napari_convnet.networks.entry import Task
 from napari_convnet.samples import (
     AnnotatedPixels,
     ClassificationSet,
@@ -46,7 +51,7 @@ from napari_convnet.samples import (
 from napari_convnet.settings import TrainingSettings
 from napari_convnet.training import TrainingInterrupted, suggest_epochs, train
 
-_BATCH_SIZES = {"classify": 32, "segment": 8}
+_BATCH_SIZES = {"classify": 32, "segment": 8, "locate": 16}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,27 +72,61 @@ class Options:
     size: int | None
     device: str
     report: Path | None
+    training: Mapping[str, Any] = field(default_factory=dict)
 
 
-def train_classifier(root: Path, options: Options) -> None:
-    """Train on a folder per class and write the model and the report."""
+def train_classifier(
+    root: Path, options: Options, data_options: DataOptions | None = None, n_folds: int = 0
+) -> None:
+    """Train on a folder per class and write the model and the report; or cross-validate."""
     started = time.monotonic()
-    settings = _check_options(options, "classify")
-    folder, split = split_folder(root, options.validation, options.groups, options.seed)
-    samples = ClassificationSet.from_images(
-        folder.read,
-        folder.targets,
-        make_classes(folder.class_names),
-        split,
-        input_size=options.size or network_entry(options.network).input_size,
+    data_options = data_options or DataOptions(
+        validation=options.validation, groups=options.groups, seed=options.seed
     )
-    per_class = np.bincount(folder.targets, minlength=len(folder.class_names))
-    data = {
-        "folder": str(root),
-        "images": len(folder.files),
-        "images_by_class": dict(zip(folder.class_names, per_class.tolist(), strict=True)),
-    }
-    _train_and_save(samples, settings, options, data, started)
+    size = options.size or network_entry(options.network).input_size
+    if n_folds:
+        _cross_validate(root, options, data_options, n_folds, size)
+        return
+    settings = check_options(options, "classify")
+    listed = list_class_data(root, data_options)
+    listed, samples, notes = read_class_data(listed, size, skip_broken=data_options.skip_broken)
+    for note in notes:
+        say(note)
+    train_and_save(
+        samples, settings, options, listed.described(notes), started,
+        lambda model: with_test_scores(model, listed, options.device),
+    )  # fmt: skip
+
+
+def _cross_validate(
+    root: Path, options: Options, data_options: DataOptions, n_folds: int, size: int
+) -> None:
+    folder = options.output.with_suffix("") if options.output.suffix else options.output
+    make_folder(folder)
+    settings = check_options(replace(options, output=folder / "fold_1.safetensors"), "classify")
+    plan = CrossValidation(
+        root=root, data=data_options, n_folds=n_folds, size=size, output=folder,
+        settings={
+            **asdict(settings), "network": options.network, "epochs": options.epochs,
+            "pretrained": options.pretrained,
+        },
+        device=options.device,
+    )  # fmt: skip
+
+    def train_fold(samples: ClassificationSet, name: str) -> Model:
+        model, broken_off, is_stopped = _train(samples, settings, options, name)
+        if broken_off:
+            raise _broken_off(broken_off, "not kept; the folds before are") from broken_off
+        if is_stopped:
+            say(
+                "Stopped. The folds that are done are kept; the same command goes on with the others."
+            )
+            raise SystemExit(130)
+        return model
+
+    report = cross_validate(plan, train_fold)
+    if options.report:
+        write_report(options.report, report)
 
 
 def train_segmenter(
@@ -95,7 +134,7 @@ def train_segmenter(
 ) -> None:
     """Train on pairs of images and label images and write the model and the report."""
     started = time.monotonic()
-    settings = _check_options(options, "segment")
+    settings = check_options(options, "segment")
     fraction, held_folder = parse_validation(options.validation)
     pairs = list_pairs(images, labels)
     held_pairs = list_held_pairs(held_folder, images, labels) if held_folder else ()
@@ -114,10 +153,10 @@ def train_segmenter(
         seed=options.seed,
     )
     data = {"folder": str(images), "labels": str(labels), "images": len(pairs) + len(held_pairs)}
-    _train_and_save(samples, settings, options, data, started)
+    train_and_save(samples, settings, options, data, started)
 
 
-def _check_options(options: Options, task: Literal["classify", "segment"]) -> TrainingSettings:
+def check_options(options: Options, task: Task) -> TrainingSettings:
     """Refuse whatever would fail after the training, and return the settings without the epochs."""
     entry = network_entry(options.network, task)
     settings = TrainingSettings(
@@ -127,6 +166,7 @@ def _check_options(options: Options, task: Literal["classify", "segment"]) -> Tr
         batch_size=options.batch_size or _BATCH_SIZES[task],
         learning_rate=options.learning_rate or entry.learning_rate,
         freeze_backbone=options.freeze,
+        **options.training,
     )
     choose_device(options.device)
     if options.output.suffix != ".safetensors":
@@ -180,98 +220,54 @@ def _segment_classes(
     return make_classes(f"class {value}" for value in range(1, largest + 1))
 
 
-def _train_and_save(
+def _train(
+    samples: TrainingSet, settings: TrainingSettings, options: Options, name: str
+) -> tuple[Model, TrainingInterrupted | None, bool]:
+    """Train; returns the best model, what broke the training off, and whether it was stopped."""
+    epochs = options.epochs or suggest_epochs(samples, settings.batch_size)
+    settings = replace(settings, epochs=epochs)
+    weights = _read_pretrained(options.pretrained, options.network)
+    with stopped_by_interrupt() as stop:
+        steps = train(
+            samples, options.network, settings, initial_weights=weights, stop=stop, name=name
+        )
+        try:
+            return follow(steps, f"training {options.network}"), None, stop.is_set()
+        except TrainingInterrupted as error:
+            return error.model, error, stop.is_set()
+
+
+def train_and_save(
     samples: TrainingSet,
     settings: TrainingSettings,
     options: Options,
     data: Mapping[str, Any],
     started: float,
+    finish: Callable[[Model], Model] = lambda model: model,
 ) -> None:
-    epochs = options.epochs or suggest_epochs(samples, settings.batch_size)
-    settings = replace(settings, epochs=epochs)
-    weights = _read_pretrained(options.pretrained, options.network)
-    broken_off = None
-    with stopped_by_interrupt() as stop:
-        steps = train(
-            samples,
-            options.network,
-            settings,
-            initial_weights=weights,
-            stop=stop,
-            name=options.output.stem,
-        )
-        try:
-            model = follow(steps, f"training {options.network}")
-        except TrainingInterrupted as error:
-            model, broken_off = error.model, error
-    path = _save(model, options.output)
+    """Train, let ``finish`` add to the model (scores on a test set), and write model and report."""
+    """Train, save the model and write the report; Ctrl+C keeps the best model."""
+    model, broken_off, is_stopped = _train(samples, settings, options, options.output.stem)
+    model = finish(model)
+    path = save_or_rescue(model, options.output)
     seconds = time.monotonic() - started
-    _say_scores(model)
+    say_scores(model)
     say(f"saved {path} after {seconds:.0f} s")
     if options.report:
-        write_report(options.report, _report(model, path, samples, data, seconds))
+        write_report(options.report, training_report(model, path, samples, data, seconds))
     if broken_off:
-        raise UserError(
-            "CN-201",
-            "Training broke off, usually for lack of memory. The best model until then (epoch "
-            f"{broken_off.epoch}) is saved in '{path.name}'. Try a smaller --batch-size or --size.",
-            details=str(broken_off.__cause__),
-        ) from broken_off
-    if stop.is_set():
+        raise _broken_off(broken_off, f"saved in '{path.name}'") from broken_off
+    if is_stopped:
         raise SystemExit(130)
 
 
-def _report(
-    model: Model, path: Path, samples: TrainingSet, data: Mapping[str, Any], seconds: float
-) -> dict[str, Any]:
-    return {
-        "command": f"train {samples.task}",
-        "data": {
-            **data,
-            "unit": "annotated pixels" if samples.task == "segment" else "images",
-            "training": samples.n_training,
-            "validation": samples.n_validation,
-            "held_out": samples.description,
-        },
-        "model": str(path),
-        "network": model.card.network,
-        "settings": model.card.training,
-        "seed": model.card.training["seed"],
-        "scores": model.card.scores,
-        "versions": versions(),
-        "seconds": round(seconds, 2),
-    }
-
-
-def _save(model: Model, path: Path) -> Path:
-    """Save a model; where that fails, put it into a temporary folder rather than lose it."""
-    try:
-        save_model(model, path)
-    except UserError as error:
-        rescue = Path(tempfile.mkdtemp(prefix="napari-convnet-")) / path.name
-        try:
-            save_model(model, rescue)
-        except UserError:
-            rescue.parent.rmdir()
-            raise error from None
-        raise UserError(
-            error.code,
-            f"'{path.name}' could not be written to its folder. An older copy is intact. The new "
-            f"model is safe in '{rescue}'; move it where you want it.",
-            details=error.message,
-        ) from error
-    return path
-
-
-def _say_scores(model: Model) -> None:
-    scores: dict[str, Any] = dict(model.card.scores)
-    held_out = scores.get("validation")
-    if held_out:
-        score = "mean_iou" if model.card.task == "segment" else "accuracy"
-        name = score.replace("_", " ").replace("iou", "IoU")
-        say(f"{name} {held_out[score]:.4f} on held-out data: {scores['measured_on']}")
-    if scores["warning"]:
-        say(str(scores["warning"]), "yellow")
+def _broken_off(error: TrainingInterrupted, kept: str) -> UserError:
+    return UserError(
+        "CN-201",
+        "Training broke off, usually for lack of memory. The best model until then (epoch "
+        f"{error.epoch}) is {kept}. Try a smaller --batch-size or --size.",
+        details=str(error.__cause__),
+    )
 
 
 def _read_pretrained(source: str, network: str) -> dict[str, Tensor] | None:

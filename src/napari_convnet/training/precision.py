@@ -16,7 +16,7 @@ def uses_bfloat16(wanted: str, device: torch.device) -> bool:
         ``"auto"``: on NVIDIA cards with units for it (compute capability 8.0, from 2020 on);
         ``"on"``: on every graphics card that knows the type; ``"off"``: never.
     """
-    if wanted == "off" or device.type != "cuda":
+    if wanted == "off" or device.type != "cuda" or not torch.cuda.is_available():
         return False
     if wanted == "on":
         return torch.cuda.is_bf16_supported()
