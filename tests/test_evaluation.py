@@ -1,6 +1,7 @@
 """Evaluation compares answers with the truth and says what it was measured on."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,11 +11,15 @@ import torch
 from napari_convnet import UserError, run
 from napari_convnet.evaluation import (
     evaluate_classification,
+    evaluate_objects,
+    evaluate_positions,
     evaluate_segmentation,
     versions,
     whole_object_classes,
 )
 from napari_convnet.folders import pair_images, read_class_folder
+from napari_convnet.images import clean_image
+from napari_convnet.samples import AnnotatedObjects
 from napari_convnet.scores import Scores
 from synthetic_pictures import (
     draw_blobs,
@@ -124,3 +129,46 @@ def test_scores_of_a_report_are_those_of_the_confusion_matrix(classifier, shape_
 def test_versions_name_what_a_figure_depends_on():
     assert versions()["torch"] == torch.__version__
     assert set(versions()) == {"napari-convnet", "python", "torch", "numpy"}
+
+
+def test_scores_of_a_folder_respect_groups(classifier, shape_folder):
+    folder = read_class_folder(shape_folder)
+    groups = [str(int(path.stem) // 2 % 6) for path in folder.files]
+    report = run(evaluate_classification(classifier, folder, groups=groups))
+    assert report["measured"]["intervals"] == "95 %, bootstrap over 6 groups"
+    low, high = report["accuracy_interval"]
+    assert low <= report["accuracy"] <= high
+
+
+def test_objects_of_test_images_are_scored_by_image(classifier):
+    random, annotated = np.random.default_rng(2), []
+    for name in ("one", "one", "two"):
+        shapes = [draw_shape(bool(k % 2), random) for k in range(6)]
+        centres = np.array([[11.5, 11.5 + 24 * k] for k in range(6)])
+        image = clean_image(np.concatenate(shapes, axis=1), "YX", name)
+        annotated.append(AnnotatedObjects(image, centres, 1 + np.arange(6) % 2))
+    model = replace(classifier, card=classifier.card.model_copy(update={"patch_size": 24}))
+    report = run(evaluate_objects(model, annotated))
+    assert report["n"] == 18
+    assert report["measured"]["images"] == 3
+    assert report["measured"]["names"] == ["one", "one (2)", "two"]
+    assert report["accuracy"] >= 0.8
+
+
+def test_positions_of_images_are_scored_together_and_in_micrometres():
+    truth = [np.array([[5.0, 5.0], [20.0, 20.0]]), np.array([[9.0, 9.0]])]
+    found = [np.array([[5.0, 6.0]]), np.array([[9.0, 9.0], [30.0, 30.0]])]
+    report = evaluate_positions(truth, found, tolerance=2, pixel_size_um=0.5)
+    assert report["data"]["images"] == 2
+    assert (report["recall"], report["precision"]) == pytest.approx((2 / 3, 2 / 3), abs=1e-6)
+    assert report["root_mean_square_error_um"] == pytest.approx(0.5 * np.sqrt(0.5), abs=1e-6)
+    assert report["recall_interval_over_images"] == [0.5, 1.0]
+
+
+def test_segmentation_says_how_sure_its_means_are(segmenter, blob_pairs):
+    report = run(evaluate_segmentation(segmenter, blob_pairs))
+    low, high = report["mean_iou_interval"]
+    assert low <= report["mean_iou"] <= high
+    assert report["measured"] == {"images": 2, "intervals": "95 %, bootstrap over images"}
+    alone = run(evaluate_segmentation(segmenter, blob_pairs[:1]))
+    assert alone["mean_iou_interval"] is None
