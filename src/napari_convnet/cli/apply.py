@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import typer
 
+from napari_convnet.cli.class_data import DataOptions, list_class_data
 from napari_convnet.cli.console import follow, format_value, print_table, say
 from napari_convnet.cli.inputs import (
     list_held_pairs,
@@ -17,8 +19,12 @@ from napari_convnet.cli.inputs import (
     list_pairs,
     parse_validation,
     read_aloud,
-    read_folder,
-    split_folder,
+)
+from napari_convnet.cli.locating import (
+    evaluate_locator,
+    films_among,
+    locate_files,
+    print_located,
 )
 from napari_convnet.cli.reports import (
     check_file,
@@ -36,6 +42,7 @@ from napari_convnet.model_file import Model, load_model
 from napari_convnet.prediction import check_model_fits, classify_images, segment_image
 from napari_convnet.progress import Progress
 from napari_convnet.samples import images_held_out
+from napari_convnet.scores import as_text
 from napari_convnet.training import run
 
 #: Images that are in memory at once.
@@ -55,6 +62,9 @@ class EvaluationData:
     validation: str | None
     groups: str | None
     seed: int
+    groups_file: Path | None = None
+    groups_column: str = ""
+    positions: Path | None = None
 
 
 def predict_files(model_path: Path, inputs: Sequence[Path], output: Path, device: str) -> None:
@@ -65,6 +75,10 @@ def predict_files(model_path: Path, inputs: Sequence[Path], output: Path, device
     make_folder(output)
     if model.card.task == "classify":
         failures = follow(_classify_files(model, files, output, device), "classifying")
+    elif model.card.task == "locate":
+        sources = films_among(model, inputs, files)
+        failures = follow(locate_files(model, sources, output, device), "locating")
+        files = sources
     else:
         failures = follow(_segment_files(model, files, output, device), "segmenting")
     for path, reason in failures.items():
@@ -138,7 +152,7 @@ def evaluate_model(
         check_file(report_path)
     model = load_model(model_path)
     choose_device(device)
-    evaluate = _evaluate_classify if model.card.task == "classify" else _evaluate_segment
+    evaluate = _EVALUATE[model.card.task]
     report = {
         "command": "evaluate",
         "model": str(model_path),
@@ -157,12 +171,16 @@ def _evaluate_classify(model: Model, data: EvaluationData, device: str) -> dict[
         raise UserError(
             "CN-509", "This model classifies: give a folder that holds a folder for each class."
         )
-    if data.validation is None:
-        folder, indices = read_folder(data.folder), None
-    else:
-        folder, split = split_folder(data.folder, data.validation, data.groups, data.seed)
-        indices = split.validation.tolist()
-    return follow(evaluate_classification(model, folder, indices, device=device), "evaluating")
+    options = DataOptions(
+        validation=data.validation or "0", groups=data.groups, groups_file=data.groups_file,
+        groups_column=data.groups_column, seed=data.seed,
+    )  # fmt: skip
+    listed = list_class_data(data.folder, options)
+    indices = listed.split.validation.tolist() if data.validation else None
+    steps = evaluate_classification(
+        model, listed.folder, indices, groups=listed.groups, device=device
+    )
+    return follow(steps, "evaluating")
 
 
 def _evaluate_segment(model: Model, data: EvaluationData, device: str) -> dict[str, Any]:
@@ -183,16 +201,32 @@ def _evaluate_segment(model: Model, data: EvaluationData, device: str) -> dict[s
     return follow(steps, "evaluating")
 
 
+def _evaluate_locate(model: Model, data: EvaluationData, device: str) -> dict[str, Any]:
+    if data.images is None or data.positions is None or data.folder:
+        raise UserError("CN-509", "This model locates: give --images and --positions.")
+    return follow(evaluate_locator(model, data.images, data.positions, device), "evaluating")
+
+
+_EVALUATE = {
+    "classify": _evaluate_classify,
+    "segment": _evaluate_segment,
+    "locate": _evaluate_locate,
+}
+
+
 def _print_scores(model: Model, report: dict[str, Any]) -> None:
-    is_classifier = model.card.task == "classify"
-    columns = ("n", "precision", "recall", "f1") if is_classifier else ("iou", "dice")
-    print_table(
-        f"{model.card.name} on {report['data']['images']} images",
-        [{"class": name, **scores} for name, scores in report["classes"].items()],
-        ("class", *columns),
-    )
-    score = "accuracy" if is_classifier else "mean_iou"
-    say(f"{score.replace('_', ' ').replace('iou', 'IoU')} {format_value(report[score])}")
+    title = f"{model.card.name} on {report['data']['images']} images"
+    if model.card.task == "locate":
+        print_located(title, report)
+        return
+    if model.card.task == "classify":
+        typer.echo(f"{title}\n{as_text(report)}")
+        return
+    rows = [{"class": name, **scores} for name, scores in report["classes"].items()]
+    print_table(title, rows, ("class", "iou", "dice"))
+    ends = report["mean_iou_interval"]
+    between = f" ({ends[0]:.3f} to {ends[1]:.3f})" if ends else ""
+    say(f"mean IoU {format_value(report['mean_iou'])}{between}")
     if "objects" in report:
         precision = report["objects"]["average_precision_at_iou_0.5"]
         say(f"average precision at IoU 0.5: {format_value(precision)}")

@@ -13,14 +13,12 @@ from napari_convnet.errors import UserError
 from napari_convnet.folders import (
     ClassFolder,
     ImagePair,
-    group_names,
     list_images,
     pair_images,
     read_class_folder,
     read_image,
 )
 from napari_convnet.images import CleanImage, check_labels
-from napari_convnet.samples import Split, split_by_group, split_by_sample, split_given
 
 
 class SpokenClassFolder(ClassFolder):
@@ -103,26 +101,6 @@ def _images_below(folder: Path) -> list[Path]:
     below = (path for path in folder.rglob("*") if path.is_dir())
     hidden = (path for path in below if not path.name.startswith("."))
     return [image for part in (folder, *sorted(hidden)) for image in list_images(part)]
-
-
-def split_folder(
-    root: Path, validation: str, groups: str | None, seed: int
-) -> tuple[ClassFolder, Split]:
-    """List a folder per class and hold out a share of it, or append a folder that is held out."""
-    folder = read_folder(root)
-    fraction, held_root = parse_validation(validation)
-    if held_root is not None:
-        held = read_class_folder(held_root, folder.class_names)
-        targets = np.concatenate([folder.targets, held.targets])
-        both = SpokenClassFolder(root, folder.files + held.files, targets, folder.class_names)
-        is_held = np.arange(len(both.files)) >= len(folder.files)
-        return both, split_given(targets, is_held, str(held_root))
-    if groups is None or fraction == 0:
-        return folder, split_by_sample(folder.targets, fraction, seed)
-    split = split_by_group(folder.targets, group_names(folder.files, groups), fraction, seed)
-    if split is None:
-        raise groups_cannot_be_held_out(groups)
-    return folder, split
 
 
 def read_folder(root: Path) -> ClassFolder:

@@ -164,6 +164,8 @@ class ModelCard(_Strict):
         How objects are made from a segmentation, such as ``"components"``; None where they are not.
     locate
         How positions are found; None for other tasks.
+    temperature
+        What logits are divided by before they become probabilities of classes.
     pixel_size, units
         Size of a pixel along each spatial axis, slowest axis first, and the unit of each.
     training, scores, versions
@@ -186,6 +188,7 @@ class ModelCard(_Strict):
     normalisation: NormalisationCard
     objects_from: Identifier | None = None
     locate: LocateCard | None = None
+    temperature: Annotated[float, Field(gt=0, le=1000)] = 1.0
     pixel_size: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(max_length=5)] | None = (
         None
     )
@@ -200,6 +203,8 @@ class ModelCard(_Strict):
         values = serialise(self)
         if values["locate"] is None:
             del values["locate"]
+        if values["temperature"] == 1:
+            del values["temperature"]
         return values
 
     @property

@@ -173,7 +173,7 @@ def _classify(
         inputs = resize_patches(np.stack(cut), model.card.input_size[0])
         with torch.inference_mode():
             logits = network(torch.from_numpy(inputs).to(chosen))
-            found.append(logits.float().softmax(1).cpu().numpy())
+            found.append((logits.float() / model.card.temperature).softmax(1).cpu().numpy())
         done = start + len(cut)
         yield Progress(done=done, total=n, text=f"{done} of {n} classified")
         if done < end or (stop is not None and stop.is_set()):

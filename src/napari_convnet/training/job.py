@@ -18,14 +18,14 @@ from napari_convnet.progress import Progress
 from napari_convnet.samples import TrainingSet
 from napari_convnet.settings import TrainingSettings
 from napari_convnet.training.checkpoint import Checkpoint, Keeper, check_same, restore
+from napari_convnet.training.defaults import default_network, network_task
 from napari_convnet.training.events import TrainingStarted
+from napari_convnet.training.final import final_scores
 from napari_convnet.training.loop import TrainingLoop
 from napari_convnet.training.outcome import best_network, describe_scores
 from napari_convnet.training.recipe import Recipe
 
 Result = TypeVar("Result")
-
-_DEFAULT_NETWORKS = {"classify": "convnet", "segment": "unet"}
 
 
 class TrainingInterrupted(Exception):  # noqa: N818 - named like KeyboardInterrupt
@@ -95,7 +95,7 @@ def train(
     samples
         Training set; also says what is held out.
     network
-        Name in the catalogue; by default ``"convnet"`` or ``"unet"``.
+        Name in the catalogue; by default see `default_network`.
     settings
         How to train.
     network_settings
@@ -186,8 +186,8 @@ def _recipe(
 ) -> Recipe:
     """Fill what was not given: from the training that is resumed, else by default."""
     before = resume_from.recipe if resume_from else {}
-    network = network or before.get("network") or _DEFAULT_NETWORKS.get(samples.task, "convnet")
-    network_entry(network, samples.task)
+    network = network or before.get("network") or default_network(samples)
+    network_entry(network, network_task(samples))
     if network_settings is None:
         network_settings = before.get("network_settings", {})
     if settings is None:
@@ -220,4 +220,7 @@ def _best_model(recipe: Recipe, loop: TrainingLoop) -> Model:
     scores = describe_scores(loop)
     pace = loop.pace.steps if loop.is_timed else None
     scores["repeat"] = {**recipe.as_dict(), "steps": loop.step, "pace": pace}
-    return Model(recipe.card(scores), best_network(loop), recipe.samples.sample_input())
+    network = best_network(loop)
+    scores, temperature = final_scores(network, recipe.samples, scores, loop.device)
+    card = recipe.card(scores).model_copy(update={"temperature": temperature})
+    return Model(card, network, recipe.samples.sample_input())
