@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from napari.layers import Labels
 from scipy import ndimage
 
 from napari_convnet.errors import UserError
@@ -122,7 +124,17 @@ def preview_cells(
         *(part.start for part in window),
     )
     outlines = _outlines(labels).reshape((1,) * n_single + labels.shape)
+    warm_up_labels(outlines.dtype)
     return Preview(outlines, int(labels.max(initial=0)), origin, settings)
+
+
+@functools.cache
+def warm_up_labels(dtype: np.dtype) -> None:
+    """Load what napari loads with the first label layer of a type: pandas, colours and compiled code.
+
+    On the GUI thread that takes a second. The layer made here is in no viewer and draws nothing.
+    """
+    Labels(np.ones((2, 2), dtype))
 
 
 def _outlines(labels: np.ndarray) -> np.ndarray:
