@@ -4,10 +4,19 @@ Run it where there is a screen (or under Xvfb)::
 
     xvfb-run -a -s "-screen 0 1280x800x24" python benchmarks/click_speed.py
 
-A click is a mouse press and release on the canvas; its time includes napari's own handling, the write
-to the project file, the class map, the class table and the Train dock's summary. Beside it stands the
-cost of the other design: a new colour map for the layer of cells at each click (ARCHITECTURE.md,
-decision 1).
+What is counted, in milliseconds of the GUI thread:
+
+- *handlers*: the mouse press and release on the canvas, from their arrival until Qt has them back. That is
+  vispy's picking (it draws the scene once to find what was hit), napari's callbacks, and ours: the write to the
+  project file, the class map, the class table, the Train dock's summary.
+- *until idle*: all of that, and what it causes afterwards: timers of ours and of napari, and the drawing of
+  the canvas and the docks, until the event loop has had nothing to do for 50 ms. Without a graphics card most of
+  it is drawing.
+
+Before the plugin is opened, the same is measured for napari itself, in the same window with the same size of canvas
+and the same three layers: a press and release on a plain label layer that do nothing, and one that fills the
+cell with napari's own bucket. Beside them stands the cost of the other design: a new colour map for the layer of
+cells at each click (ARCHITECTURE.md, decision 1).
 """
 
 from __future__ import annotations
@@ -15,6 +24,7 @@ from __future__ import annotations
 import platform
 import tempfile
 import time
+from collections.abc import Sequence
 
 import napari
 import numpy as np
@@ -22,9 +32,12 @@ from napari.settings import get_plugin_settings
 from napari.utils.colormaps import DirectLabelColormap
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QWidget
 
-SIDE, N_CELLS, N_CLICKS, TARGET_MS = 4096, 4000, 200, 50
+SIDE, N_CELLS, N_CLICKS, N_FILLS = 4096, 4000, 200, 30
+TARGET_MS, TARGET_P99_MS = 5, 50
+#: The Annotate and the Train dock are about as wide as this.
+DOCK_WIDTH = 340
 N_RECOLOURINGS = 10
 
 
@@ -61,25 +74,71 @@ def annotate_all(session, tool) -> None:
     session.annotations_changed.emit()
 
 
-def measure_clicks(viewer, session, tool) -> list[float]:
-    """Click cells, each with the class that it does not have; return milliseconds."""
+def place_of(canvas, layer, position) -> QPoint:
+    """Return where a data position of a layer is on the canvas."""
+    world = layer.data_to_world(position)
+    transform = canvas.view.transform * canvas.view.scene.transform
+    x, y = transform.map([world[-1], world[-2]])[:2]
+    return QPoint(round(x), round(y))
+
+
+def run_until_idle(seconds: float = 0.05) -> float:
+    """Let the event loop run until it has nothing to do (1 s at most); returns the milliseconds that it was busy."""
+    busy, quiet_since = 0.0, time.perf_counter()
+    latest = quiet_since + 1
+    while quiet_since + seconds > time.perf_counter() < latest:
+        start = time.perf_counter()
+        QApplication.processEvents()
+        end = time.perf_counter()
+        if end - start > 0.0005:
+            busy, quiet_since = busy + end - start, end
+        time.sleep(0.001)
+    return 1000 * busy
+
+
+def click(canvas, place: QPoint) -> tuple[float, float]:
+    """Click; returns the milliseconds of the handlers, and those until the event loop is idle."""
+    QTest.mouseMove(canvas.native, place)
+    run_until_idle()
+    left, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    start = time.perf_counter()
+    QTest.mouseClick(canvas.native, left, none, place)
+    handlers = 1000 * (time.perf_counter() - start)
+    return handlers, handlers + run_until_idle()
+
+
+def chosen_labels(number: int) -> np.ndarray:
+    """Return so many different labels, in no order."""
+    return np.random.default_rng(1).choice(np.arange(1, N_CELLS), number, replace=False)
+
+
+def measure_clicks(viewer, session, tool) -> np.ndarray:
+    """Click cells, each with the class that it does not have; return milliseconds, (N, 2) as of `click`."""
     canvas = viewer.window._qt_viewer.canvas
     times = []
-    for label in np.random.default_rng(1).choice(np.arange(1, N_CELLS), N_CLICKS, replace=False):
-        world = tool.labels.data_to_world(tool.image.objects.centre(int(label)))
-        transform = canvas.view.transform * canvas.view.scene.transform
-        x, y = transform.map([world[-1], world[-2]])[:2]
+    for label in chosen_labels(N_CLICKS):
         session.set_current_class(2 - int(label) % 2)
-        QTest.mouseMove(canvas.native, QPoint(round(x), round(y)))
-        QApplication.processEvents()
-        start = time.perf_counter()
-        place = QPoint(round(x), round(y))
-        QTest.mouseClick(
-            canvas.native, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, place
-        )
-        times.append(1000 * (time.perf_counter() - start))
-        QApplication.processEvents()
-    return times
+        run_until_idle()
+        centre = tool.image.objects.centre(int(label))
+        times.append(click(canvas, place_of(canvas, tool.labels, centre)))
+    return np.array(times)
+
+
+def measure_napari(viewer, labels: np.ndarray, mode: str, number: int) -> np.ndarray:
+    """Click a plain label layer of classes in one of napari's modes; return milliseconds, (N, 2)."""
+    canvas = viewer.window._qt_viewer.canvas
+    layer = viewer.add_labels((labels > 0).astype(np.uint8), name="plain", opacity=0.5)
+    layer.mode, layer.selected_label = mode, 2
+    run_until_idle()
+    per_row = int(np.ceil(np.sqrt(N_CELLS)))
+    step = SIDE // per_row
+    times = []
+    for label in chosen_labels(number):
+        row, column = divmod(int(label) - 1, per_row)
+        place = place_of(canvas, layer, (row * step + step / 2, column * step + step / 2))
+        times.append(click(canvas, place))
+    viewer.layers.remove(layer)
+    return np.array(times)
 
 
 def measure_recolouring(layer) -> list[float]:
@@ -98,10 +157,12 @@ def measure_recolouring(layer) -> list[float]:
     return times
 
 
-def describe(name: str, times: list[float]) -> str:
+def describe(name: str, times: Sequence[float]) -> str:
     """Return a line with median, 95th percentile and maximum."""
-    median, high, most = np.percentile(times, (50, 95, 100))
-    return f"{name:<32} median {median:7.1f} ms   p95 {high:7.1f} ms   max {most:7.1f} ms   n {len(times)}"
+    median, high, top, most = np.percentile(times, (50, 95, 99, 100))
+    parts = {"median": median, "p95": high, "p99": top, "max": most}
+    figures = "   ".join(f"{part} {value:7.1f} ms" for part, value in parts.items())
+    return f"{name:<38} {figures}   n {len(times)}"
 
 
 def main() -> None:
@@ -119,6 +180,12 @@ def measure() -> None:
     image, labels = make_image()
     viewer.add_image(image, name="image")
     viewer.add_labels(labels, name="cells")
+    stand_in = QWidget()
+    stand_in.setFixedWidth(DOCK_WIDTH)
+    room = viewer.window.add_dock_widget(stand_in, area="right")
+    nothing = measure_napari(viewer, labels, "pan_zoom", N_CLICKS)
+    bucket = measure_napari(viewer, labels, "fill", N_FILLS)
+    viewer.window.remove_dock_widget(room)
     annotate = viewer.window.add_plugin_dock_widget("napari-convnet", "Annotate")[1]
     viewer.window.add_plugin_dock_widget("napari-convnet", "Train")
     session = session_of(viewer)
@@ -134,11 +201,18 @@ def measure() -> None:
     print(
         f"{SIDE} x {SIDE}, {N_CELLS} annotated cells, napari {napari.__version__}, {platform.platform()}"
     )
-    print(describe("click on a cell", clicks))
+    for name, times in (("click on a cell", clicks), ("napari alone, no effect", nothing),
+                        ("napari alone, its bucket", bucket)):  # fmt: skip
+        print(describe(f"{name}, handlers", times[:, 0]))
+        print(describe(f"{name}, until idle", times[:, 1]))
+    ours = np.median(clicks[:, 0]) - np.median(nothing[:, 0])
+    print(f"our part of the handlers: {ours:.1f} ms (medians)")
     print(describe("recolouring the cells instead", measure_recolouring(viewer.layers["cells"])))
-    p95 = np.percentile(clicks, 95)
+    median, p99 = np.percentile(clicks[:, 0], (50, 99))
+    met = changed and ours <= TARGET_MS and p99 <= TARGET_P99_MS
     print(
-        f"target {TARGET_MS} ms: {'met' if changed and p95 <= TARGET_MS else 'NOT met'} (95 % of clicks)"
+        f"targets: our part {TARGET_MS} ms, 99 % of handlers {TARGET_P99_MS} ms: {'met' if met else 'NOT met'} "
+        f"(handlers with napari's own part: median {median:.1f} ms, 99 % {p99:.1f} ms)"
     )
     viewer.close()
 

@@ -10,9 +10,9 @@ import numpy as np
 #: Sides in pixels up to which an image is painted on as a whole. napari needs about 1 ms a dab at this size; on
 #: an array of 20,000 x 20,000 it needs half a second (PLATFORM.md).
 LARGEST_SIDE = 4096
-#: Side of the window into a larger image: beyond what a screen shows at one third of full size, and every copy
-#: of it takes half the memory.
-WINDOW_SIDE = 3072
+#: Side of the window into a larger image: more than most screens show at full size. Each copy of it (the layer's,
+#: ours, napari's and the graphics card's) takes 6.6 MB.
+WINDOW_SIDE = 2560
 
 
 @dataclass(frozen=True)
