@@ -19,11 +19,16 @@ __version__ = "0.1.0"
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 _HOME_OF = {
+    "AnnotatedFrames": "samples",
     "AnnotatedObjects": "samples",
     "AnnotatedPixels": "samples",
+    "AnnotatedPositions": "samples",
     "ClassInfo": "classes",
     "ClassificationSet": "samples",
+    "Film": "samples",
+    "HeatMapSet": "samples",
     "Model": "model_file",
+    "PositionSet": "samples",
     "Project": "project",
     "SegmentationSet": "samples",
     "TrainingSettings": "settings",
@@ -31,6 +36,8 @@ _HOME_OF = {
     "classify_objects": "prediction",
     "clean_image": "images",
     "load_model": "model_file",
+    "locate_in_frames": "prediction",
+    "locate_positions": "prediction",
     "make_classes": "classes",
     "object_centres": "prediction",
     "read_sample": "sample_data",

@@ -18,7 +18,7 @@ from napari_convnet.cli.position_pictures import draw_positions
 from napari_convnet.cli.reports import write_picture, write_table
 from napari_convnet.cli.train import Options, check_options, train_and_save
 from napari_convnet.errors import UserError
-from napari_convnet.folders import list_images, read_array
+from napari_convnet.folders import group_names, list_images, read_array
 from napari_convnet.images import CleanImage
 from napari_convnet.model_file import Model
 from napari_convnet.prediction import locate_in_frames, locate_positions
@@ -52,6 +52,8 @@ def train_locator(
     if mode == "auto":
         mode = "patch" if _is_one_a_frame(marked) else "heat-map"
     is_patch = mode == "patch"
+    if is_patch and options.groups:
+        raise UserError("CN-506", "--groups: films are held out whole, or by blocks of time.")
     network = options.network or ("position_convnet" if is_patch else "unet")
     options = replace(options, network=network)
     settings = check_options(options, "locate" if is_patch else "segment")
@@ -71,6 +73,7 @@ def train_locator(
             patch_size=options.size or 64,
             sigma=sigma,
             validation_fraction=fraction,
+            groups=options.groups and group_names([m.source.path for m in marked], options.groups),
             seed=options.seed,
         )
     data = {

@@ -39,7 +39,7 @@ def draw_spots(
         ``(N, K, Y, X)`` float32 from 0 to 1.
     """
     rows, columns = (
-        torch.exp(-((points[..., axis, None] - torch.arange(extent)) ** 2) / (2 * sigma**2))
+        torch.exp(-((points[..., axis, None].float() - torch.arange(extent)) ** 2) / (2 * sigma**2))
         for axis, extent in enumerate(size)
     )
     maps = torch.zeros(len(points), n_classes, *size)
