@@ -137,8 +137,15 @@ def state_after_fault(path):
     with closing(sqlite3.connect(path)) as raw:
         version = raw.execute("PRAGMA user_version").fetchone()[0]
         names = {name for (name,) in raw.execute("SELECT name FROM sqlite_master")}
-    added = {"position", "image_split", "image_file", "run_checkpoint", "checkpoint_part"}
-    assert len(names & added) == {1: 0, 3: 5}[version]
+    added = {
+        "position",
+        "image_split",
+        "image_file",
+        "run_checkpoint",
+        "checkpoint_part",
+        "network",
+    }
+    assert len(names & added) == {1: 0, 3: 6}[version]
     return version
 
 

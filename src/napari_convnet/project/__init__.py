@@ -14,6 +14,7 @@ from napari_convnet.project.project import Project
 from napari_convnet.project.records import (
     EpochRecord,
     ImageRecord,
+    NetworkRecord,
     ObjectAnnotation,
     PatchAnnotation,
     PositionAnnotation,
@@ -26,6 +27,7 @@ __all__ = [
     "ClassEdit",
     "EpochRecord",
     "ImageRecord",
+    "NetworkRecord",
     "ObjectAnnotation",
     "PatchAnnotation",
     "PositionAnnotation",

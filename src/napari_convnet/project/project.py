@@ -21,6 +21,7 @@ from napari_convnet.project.classes import Classes
 from napari_convnet.project.faults import damaged_error, primary_code, short_name, user_error
 from napari_convnet.project.images import Images
 from napari_convnet.project.migration import up_to_date
+from napari_convnet.project.networks import Networks
 from napari_convnet.project.places import check_header, may_write
 from napari_convnet.project.positions import Positions
 from napari_convnet.project.runs import Runs
@@ -28,7 +29,7 @@ from napari_convnet.project.schema import ADDED, APPLICATION_ID, FORMAT_VERSION,
 from napari_convnet.project.store import Store, connect, is_open_here
 
 
-class Project(Images, Classes, Annotations, Positions, Runs):
+class Project(Images, Classes, Annotations, Positions, Networks, Runs):
     """A project file: make one with `create` or `open`, end with `close` or a ``with`` block.
 
     Any thread may use it. What a method has written when it returns survives the end of the
@@ -80,8 +81,7 @@ class Project(Images, Classes, Annotations, Positions, Runs):
                 project.close()
                 raise UserError("CN-305", project.read_only_reason)
         except UserError as error:
-            # SQLite needs room for longer names than the file's own, and the file is still empty.
-            path.unlink()
+            path.unlink()  # SQLite needs room for longer names, and the file is still empty
             raise UserError(
                 "CN-305",
                 f"'{short_name(path)}' was not made: nothing can be saved there. "

@@ -121,6 +121,14 @@ class RunRecord:
 
 
 @dataclass(frozen=True)
+class NetworkRecord:
+    """Layers that a person has put together, as JSON."""
+
+    name: str
+    graph: str
+
+
+@dataclass(frozen=True)
 class EpochRecord:
     """The curve values of one epoch; a value that was not finite is None."""
 

@@ -179,6 +179,13 @@ CREATE TABLE checkpoint_part (
     bytes BLOB NOT NULL,
     PRIMARY KEY (run_id, generation, part)
 ) STRICT""",
+        """
+CREATE TABLE network (
+    -- Layers that a person has put together.
+    name TEXT PRIMARY KEY NOT NULL,
+    graph TEXT NOT NULL,             -- JSON, as in a model file's settings of the network "custom"
+    sha256 TEXT NOT NULL
+) STRICT""",
     ),
 }
 
@@ -257,6 +264,7 @@ TABLES = {
         _table("image_split", "image_id", "split", since=2),
         _table("image_file", "image_id", "size modified", since=2),
         _table("run_checkpoint", "run_id", "generation step content_sha256 size kept_at", since=3),
+        _table("network", "name", "graph", since=3),
     )
 }
 
