@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 import tifffile
 
-from data_folders import command, make_shape_folder, no_temporary_files, one_message
+from data_folders import (
+    command,
+    make_blob_folders,
+    make_shape_folder,
+    no_temporary_files,
+    one_message,
+)
 from napari_convnet.model_file import load_model
 from synthetic_pictures import draw_shape
 
@@ -146,3 +152,18 @@ def test_evaluate_respects_groups_of_a_table(folder, tmp_path):
 def test_options_that_exclude_each_other_are_refused(folder, tmp_path, options):
     done, _ = train(folder, tmp_path / "m.safetensors", *options)
     one_message(done, "CN-507")
+
+
+def test_a_segmentation_is_scored_once_on_test_images(tmp_path):
+    images, labels = make_blob_folders(tmp_path / "data")
+    make_blob_folders(tmp_path / "test", n=2)
+    report = tmp_path / "r.json"
+    done = command(
+        "train", "segment", "--images", images, "--labels", labels, "-o", tmp_path / "m.safetensors",
+        "--size", 32, "--epochs", 1, "--device", "cpu", "--report", report, "--test", tmp_path / "test",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    scores = json.loads(report.read_text())["scores"]
+    assert scores["test"]["measured"]["images"] == 2
+    assert scores["test"]["mean_iou"] > 0
+    assert "on test data: 2 test images" in done.stderr

@@ -78,3 +78,14 @@ def test_a_temperature_that_is_no_number_is_refused(model, tmp_path):
     changed = replace(model, card=model.card.model_copy(update={"temperature": -1.0}))
     with pytest.raises(UserError):
         save_model(changed, tmp_path / "m.safetensors")
+
+
+def test_a_model_is_not_lost_when_it_cannot_be_measured(shapes):
+    class Broken(torch.nn.Module):
+        def forward(self, inputs):
+            raise RuntimeError("out of memory <b>")
+
+    scores, temperature = final_scores(Broken(), shapes, {"warning": ""}, torch.device("cpu"))
+    assert temperature == 1
+    assert "out of memory" in scores["warning"]
+    assert "<" not in scores["warning"]

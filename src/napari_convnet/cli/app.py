@@ -125,6 +125,7 @@ def train_segment(
     options: dict[str, Any],
     instances: Instances = False,
     classes: ClassNames = None,
+    test: Test = None,
 ) -> None:
     """Train a segmentation on images and label images; sparse strokes are enough.
 
@@ -132,7 +133,9 @@ def train_segment(
     """
     from napari_convnet.cli.train import Options, train_segmenter
 
-    train_segmenter(images, labels, Options(**options), instances=instances, class_names=classes)
+    train_segmenter(
+        images, labels, Options(**options), instances=instances, class_names=classes, test=test
+    )
 
 
 @app.command()

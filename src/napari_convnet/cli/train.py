@@ -27,7 +27,12 @@ from napari_convnet.cli.inputs import (
     parse_validation,
 )
 from napari_convnet.cli.reports import check_file, make_folder, write_report
-from napari_convnet.cli.trained import save_or_rescue, say_scores, training_report
+from napari_convnet.cli.trained import (
+    save_or_rescue,
+    say_scores,
+    training_report,
+    with_test_pairs,
+)
 from napari_convnet.devices import choose_device
 from napari_convnet.errors import UserError
 from napari_convnet.folders import group_names
@@ -76,13 +81,10 @@ class Options:
 
 
 def train_classifier(
-    root: Path, options: Options, data_options: DataOptions | None = None, n_folds: int = 0
+    root: Path, options: Options, data_options: DataOptions, n_folds: int = 0
 ) -> None:
     """Train on a folder per class and write the model and the report; or cross-validate."""
     started = time.monotonic()
-    data_options = data_options or DataOptions(
-        validation=options.validation, groups=options.groups, seed=options.seed
-    )
     size = options.size or network_entry(options.network).input_size
     if n_folds:
         _cross_validate(root, options, data_options, n_folds, size)
@@ -130,7 +132,13 @@ def _cross_validate(
 
 
 def train_segmenter(
-    images: Path, labels: Path, options: Options, *, instances: bool, class_names: str | None
+    images: Path,
+    labels: Path,
+    options: Options,
+    *,
+    instances: bool,
+    class_names: str | None,
+    test: Path | None = None,
 ) -> None:
     """Train on pairs of images and label images and write the model and the report."""
     started = time.monotonic()
@@ -138,6 +146,7 @@ def train_segmenter(
     fraction, held_folder = parse_validation(options.validation)
     pairs = list_pairs(images, labels)
     held_pairs = list_held_pairs(held_folder, images, labels) if held_folder else ()
+    test_pairs = list_held_pairs(test, images, labels) if test else ()
     groups = group_names([p.image for p in pairs], options.groups) if options.groups else None
     annotated = _read_pairs(pairs, instances)
     held_out = _read_pairs(held_pairs, instances)
@@ -153,7 +162,10 @@ def train_segmenter(
         seed=options.seed,
     )
     data = {"folder": str(images), "labels": str(labels), "images": len(pairs) + len(held_pairs)}
-    train_and_save(samples, settings, options, data, started)
+    train_and_save(
+        samples, settings, options, data, started,
+        lambda model: with_test_pairs(model, test_pairs, instances, options.device),
+    )  # fmt: skip
 
 
 def check_options(options: Options, task: Task) -> TrainingSettings:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from napari_convnet.cli.console import say
+from napari_convnet.cli.console import follow, say
 from napari_convnet.errors import UserError
-from napari_convnet.evaluation import versions
+from napari_convnet.evaluation import evaluate_segmentation, versions
+from napari_convnet.folders import ImagePair
 from napari_convnet.model_file import Model, save_model
 from napari_convnet.samples import TrainingSet
 
@@ -77,3 +79,16 @@ def say_scores(model: Model) -> None:
         say(f"{name} {found[score]:.4f}{between} on {what}: {where}")
     if scores["warning"]:
         say(str(scores["warning"]), "yellow")
+
+
+def with_test_pairs(
+    model: Model, pairs: Sequence[ImagePair], instances: bool, device: str
+) -> Model:
+    """Score a segmentation on test images, once, and let the model's card tell it apart from validation."""
+    if not pairs:
+        return model
+    steps = evaluate_segmentation(model, pairs, instances=instances, device=device)
+    report = follow(steps, "testing")
+    measured_on = f"{len(pairs)} test images that training never saw"
+    scores = {**model.card.scores, "test": {"measured_on": measured_on, **report}}
+    return replace(model, card=model.card.model_copy(update={"scores": scores}))

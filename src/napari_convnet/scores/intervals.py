@@ -10,6 +10,8 @@ import numpy as np
 CONFIDENCE = 0.95
 #: Resamples of a bootstrap: enough for ends of intervals that are steady to half a point.
 RESAMPLES = 2000
+#: Of these, so many are in memory at once.
+_AT_ONCE = 250
 #: With fewer groups than this their bootstrap is too narrow to be believed.
 ENOUGH_GROUPS = 10
 
@@ -70,8 +72,15 @@ def bootstrap_confusions(
     else:
         names, index = np.unique(np.asarray(groups), return_inverse=True)
         counts = np.bincount(index * cells + pairs, minlength=len(names) * cells)
-        times = random.multinomial(len(names), np.full(len(names), 1 / len(names)), resamples)
-        drawn = times @ counts.reshape(len(names), cells)
+        by_group = counts.reshape(len(names), cells).astype(
+            np.float64
+        )  # exact, and fast to multiply
+        chances = np.full(len(names), 1 / len(names))
+        parts = [
+            random.multinomial(len(names), chances, n).astype(np.float64) @ by_group
+            for n in np.diff(np.append(np.arange(0, resamples, _AT_ONCE), resamples))
+        ]
+        drawn = np.concatenate(parts).round().astype(np.int64)
     return drawn.reshape(resamples, n_classes, n_classes)
 
 

@@ -42,7 +42,16 @@ def final_scores(
     """
     if not isinstance(samples, ClassificationSet) or not samples.n_validation:
         return dict(scores), 1.0
-    truth, logits = _answers(network, samples, device)
+    try:
+        truth, logits = _answers(network, samples, device)
+    except (
+        RuntimeError,
+        MemoryError,
+    ) as error:  # the model itself must not be lost for its figures
+        reason = (
+            f"Its intervals and its temperature could not be measured: {shown_name(str(error))}."
+        )
+        return {**scores, "warning": f"{scores.get('warning', '')} {reason}".strip()}, 1.0
     temperature = fit_temperature(truth, logits)
     before = reliability(truth, np.exp(log_softmax(logits)))
     held = samples.split.validation
@@ -70,10 +79,12 @@ def _answers(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the classes ``(N,)`` of the held-out samples and their logits ``(N, K)`` float64."""
     truth, logits = [], []
-    network.to(device).eval()
-    with torch.inference_mode():
-        for inputs, targets in samples.validation_batches(_BATCH):
-            truth.append(targets.numpy())
-            logits.append(network(inputs.to(device)).double().cpu().numpy())
-    network.cpu()
+    try:
+        network.to(device).eval()
+        with torch.inference_mode():
+            for inputs, targets in samples.validation_batches(_BATCH):
+                truth.append(targets.numpy())
+                logits.append(network(inputs.to(device)).float().cpu().double().numpy())
+    finally:
+        network.cpu()
     return np.concatenate(truth), np.concatenate(logits)
