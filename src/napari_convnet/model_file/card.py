@@ -201,6 +201,7 @@ class ModelCard(_Strict):
     @model_serializer(mode="wrap")
     def _without_what_format_1_does_not_know(self, serialise: Any) -> dict[str, Any]:
         values = serialise(self)
+        values["format_version"] = format_version_of(self.task, self.temperature)
         if values["locate"] is None:
             del values["locate"]
         if values["temperature"] == 1:
@@ -222,7 +223,8 @@ class ModelCard(_Strict):
     def _fits_together(self) -> ModelCard:
         if (self.task == "locate") != (self.locate is not None):
             raise ValueError("a model that locates, and only such a one, says how")
-        if self.format_version != format_version_of(self.task):
+        oldest, newest = (format_version_of(self.task, t) for t in (1.0, self.temperature))
+        if not oldest <= self.format_version <= newest:
             raise ValueError(f"format {self.format_version} is not the one to {self.task}")
         if self.network_task == "locate" and (self.patch_size,) * 2 != self.input_size:
             raise ValueError("patch_size is not the side of input_size")
@@ -245,9 +247,9 @@ class ModelCard(_Strict):
         return self
 
 
-def format_version_of(task: str) -> int:
-    """Return the format in which a card of a task is written: the oldest one that can say what it says."""
-    return 2 if task == "locate" else 1
+def format_version_of(task: str, temperature: float = 1.0) -> int:
+    """Return the format in which a card is written: the oldest one that can say what it says."""
+    return 2 if task == "locate" or temperature != 1 else 1
 
 
 def check_channels(card: ModelCard, n_channels: int, layer_name: str) -> None:
