@@ -109,7 +109,7 @@ def test_folds_predict_every_image_once_and_go_on_where_they_stopped(folder, tmp
 
 def test_folds_that_cannot_be_are_refused_before_anything_is_trained(folder, tmp_path):
     done, _ = train(folder, tmp_path / "out", "--folds", 4, "--groups", "^([abc])")
-    assert "3 groups" in one_message(done, "CN-645")
+    assert "3 groups" in one_message(done, "CN-647")
     done, _ = train(folder, tmp_path / "out", "--folds", 3, "--validation", folder)
     one_message(done, "CN-507")
 

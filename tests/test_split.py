@@ -138,7 +138,7 @@ def test_every_sample_is_held_out_once_and_with_its_group(seed, has_groups):
 def test_folds_that_cannot_be_are_refused(targets, groups, n_folds):
     with pytest.raises(UserError) as refused:
         choose_folds(targets, n_folds, 0, groups)
-    assert refused.value.code == "CN-645"
+    assert refused.value.code == "CN-647"
 
 
 def make_folder(root, n_files, copies):

@@ -68,7 +68,7 @@ def cross_validate(plan: CrossValidation, train_fold: TrainFold) -> dict[str, An
     Raises
     ------
     UserError
-        CN-645 for folds that cannot be made, CN-646 where the output folder holds folds of other data or
+        CN-647 for folds that cannot be made, CN-646 where the output folder holds folds of other data or
         settings.
     """
     _ = plan.fraction  # refused before the images are read

@@ -30,7 +30,7 @@ def choose_folds(
     Raises
     ------
     UserError
-        CN-645 for fewer than two folds, more folds than groups, or a class that some fold would have to
+        CN-647 for fewer than two folds, more folds than groups, or a class that some fold would have to
         learn without samples.
     """
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
@@ -43,7 +43,7 @@ def choose_folds(
         what, n_units = "groups", np.unique(np.asarray(groups)).size
     if not 2 <= n_folds <= n_units:
         raise UserError(
-            "CN-645",
+            "CN-647",
             f"{n_folds} folds cannot be made of {n_units} {what}. Choose 2 to {max(2, n_units)} folds, or add images.",
         )
     make = StratifiedKFold if groups is None else StratifiedGroupKFold
@@ -57,7 +57,7 @@ def choose_folds(
         missing = np.setdiff1d(targets, targets[folds != number])
         if missing.size or not (folds == number).any():
             raise UserError(
-                "CN-645",
+                "CN-647",
                 f"With {n_folds} folds, one of them would hold out all samples of a class or none at all: too "
                 "few groups show it. Choose fewer folds or another grouping.",
             )
