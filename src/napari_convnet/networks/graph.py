@@ -120,6 +120,10 @@ class LayerGraph:
             _check_unpooling(layer, known)
             known[layer.name] = layer
             keys.add(layer.key)
+        self._check_ends()
+
+    def _check_ends(self) -> None:
+        """Refuse a layer that leads nowhere."""
         used = {name for layer in self.layers for name in layer.inputs}
         for layer in self.layers[:-1]:
             if layer.name not in used:

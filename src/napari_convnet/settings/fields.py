@@ -8,6 +8,7 @@ the command line show it; all of them and the documentation are made from the sa
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from typing import Any, get_args, get_type_hints
 
@@ -23,6 +24,11 @@ def field_options(settings: type) -> dict[str, dict[str, Any]]:
     }
 
 
+@functools.cache  # a network has hundreds of layers, each with settings
+def _hints_and_options(settings: type) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    return get_type_hints(settings), field_options(settings)
+
+
 def check_fields(settings: Any) -> None:
     """Refuse a value of the wrong type, outside its range or not among its choices.
 
@@ -31,8 +37,8 @@ def check_fields(settings: Any) -> None:
     UserError
         Naming the setting, the value got and what was expected.
     """
-    hints = get_type_hints(type(settings))
-    for name, options in field_options(type(settings)).items():
+    hints, all_options = _hints_and_options(type(settings))
+    for name, options in all_options.items():
         value = getattr(settings, name)
         number = int if hints[name] is int else float if hints[name] is float else None
         if number is int and (isinstance(value, bool) or not isinstance(value, int)):
