@@ -156,7 +156,7 @@ def locate_in_frames(
 
     A model of heat maps gives the highest peak of each frame. One that gives positions directly, and was
     trained on turned and mirrored pictures, looks at each frame in the eight ways in which a square can be
-    turned and mirrored. The mean of its answers was a quarter nearer to the truth than one of them, on
+    turned and mirrored. The mean of its answers was 12 to 24 % nearer to the truth than one of them, on
     frames that training had not seen (benchmarks/locate_bead.py).
 
     Parameters

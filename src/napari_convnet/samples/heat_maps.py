@@ -81,7 +81,7 @@ class HeatMapSet:
         classes: tuple[ClassInfo, ...] | None = None,
         *,
         patch_size: int = 64,
-        sigma: float = 2.0,
+        sigma: float = 1.5,
         tolerance: float | None = None,
         validation_fraction: float = 0.2,
         validation: Sequence[AnnotatedPositions] = (),
