@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from napari_convnet.progress import Progress
 from napari_convnet.settings import TrainingSettings
 from napari_convnet.widgets.image_list_job import small_picture
 from napari_convnet.widgets.training_job import Trained
+from napari_convnet.widgets.training_worker import TrainingControl, train_on
 
 if TYPE_CHECKING:
     from napari_convnet.samples import ClassificationSet, Split
@@ -45,11 +46,12 @@ class FolderRequest:
     together: str
     network: str
     settings: TrainingSettings
-    chooses_epochs: bool
+    automatic: frozenset[str]
     input_size: int
     pretrained: str
     name: str
     task: str = "classify"
+    network_settings: Mapping[str, Any] | None = None
 
 
 def list_folder(path: Path, _stop: threading.Event) -> Generator[Progress, None, ClassFolder]:
@@ -75,37 +77,23 @@ def look_at_samples(
 
 
 def folder_training_steps(
-    request: FolderRequest, stop: threading.Event
+    request: FolderRequest, stop: threading.Event, control: TrainingControl
 ) -> Generator[Progress, None, Trained | None]:
     """Read the images resized, split, train and serialise the model; runs in the worker.
 
     Returns None when it is stopped before all images are read.
     """
     yield Progress(done=0, total=0, text="preparing the training set")
-    from napari_convnet.model_file import model_bytes
-    from napari_convnet.training import TrainingInterrupted, suggest_epochs, train
-    from napari_convnet.widgets.training_job import pretrained_weights
-
-    samples = yield from _read_samples(request, stop)
+    samples = yield from read_samples(request, stop)
     if samples is None:
         return None
-    settings = request.settings
-    if request.chooses_epochs:
-        settings = replace(settings, epochs=suggest_epochs(samples, settings.batch_size))
-    weights = pretrained_weights(request.pretrained, request.network)
-    try:
-        model = yield from train(
-            samples, request.network, settings, initial_weights=weights, stop=stop, name=request.name
-        )  # fmt: skip
-    except TrainingInterrupted as interrupted:
-        interrupted.data = model_bytes(interrupted.model)
-        raise
-    return Trained(model, model_bytes(model))
+    return Trained(*(yield from train_on(samples, request, stop, control)))
 
 
-def _read_samples(
+def read_samples(
     request: FolderRequest, stop: threading.Event
 ) -> Generator[Progress, None, ClassificationSet | None]:
+    """Read and resize all images; None when it is stopped before the last one."""
     from napari_convnet.images import CleanImage
     from napari_convnet.networks import network_entry
     from napari_convnet.samples import ClassificationSet, resize_patch

@@ -150,7 +150,7 @@ class TrainDock(Dock):
         session, form, folder = self.session, self.form, self.folder_panel.folder
         common = {
             "network": form.network.currentText(), "settings": form.settings(read_preferences().device),
-            "chooses_epochs": form.epochs.value() == 0, "pretrained": form.weights,
+            "automatic": frozenset() if form.epochs.value() else frozenset({"epochs"}), "pretrained": form.weights,
         }  # fmt: skip
         now = f"{datetime.now():%Y-%m-%d %H.%M}"
         if folder is not None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,9 +14,15 @@ from napari_convnet.images import CleanImage, ImageNote
 from napari_convnet.progress import Progress
 from napari_convnet.settings import TrainingSettings
 from napari_convnet.widgets.background import JobResult
+from napari_convnet.widgets.closed_images import read_planes
 from napari_convnet.widgets.failure import is_interrupted_training
+from napari_convnet.widgets.position_training import position_set, with_pixel_size
 from napari_convnet.widgets.source import PlaneArrays
 from napari_convnet.widgets.training_data import AnnotatedPlane
+from napari_convnet.widgets.training_worker import TrainingControl, train_on
+
+if TYPE_CHECKING:
+    from napari_convnet.samples import TrainingSet
 
 #: Patches are this much larger than the cells, to show what surrounds them.
 _SURROUNDINGS = 1.4
@@ -26,8 +33,9 @@ _PATCH_SIZES = (16, 256)
 class TrainingRequest:
     """Everything a training needs, independent of layers and widgets.
 
-    ``patch_size`` 0 and ``chooses_epochs`` mean: fit them to the data. ``pretrained`` is ``"none"``,
-    ``"imagenet"`` or the path of a ``.safetensors`` file.
+    ``patch_size`` 0 and the names in ``automatic`` mean: fit them to the data. ``pretrained`` is
+    ``"none"``, ``"imagenet"`` or the path of a ``.safetensors`` file. ``mode`` says how positions are
+    learned.
     """
 
     task: str
@@ -35,10 +43,12 @@ class TrainingRequest:
     classes: tuple[ClassInfo, ...]
     network: str
     settings: TrainingSettings
-    chooses_epochs: bool
+    automatic: frozenset[str]
     patch_size: int
     pretrained: str
     name: str
+    network_settings: Mapping[str, Any] | None = None
+    mode: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,34 +61,22 @@ class Trained:
 
 
 def training_steps(
-    request: TrainingRequest, stop: threading.Event
+    request: TrainingRequest, stop: threading.Event, control: TrainingControl
 ) -> Generator[Progress, None, Trained]:
     """Build the training set, train and serialise the model; runs in the worker, where torch is imported."""
     yield Progress(done=0, total=0, text="preparing the training set")
-    from napari_convnet.model_file import model_bytes
-    from napari_convnet.training import TrainingInterrupted, suggest_epochs, train
+    samples, notes = build_samples(request)
+    model, data = yield from train_on(samples, request, stop, control)
+    if request.task == "locate":
+        model, data = with_pixel_size(model, data, request.planes)
+    return Trained(model, data, notes)
 
-    images = [plane.arrays.clean() for plane in request.planes]
+
+def build_samples(request: TrainingRequest) -> tuple[TrainingSet, tuple[ImageNote, ...]]:
+    """Return what is trained on, normalised, and what the person should know about the images."""
+    images = read_planes([plane.arrays for plane in request.planes])
     notes = tuple(note for image in images for note in image.notes)
-    samples = _training_set(request, images)
-    images.clear()  # the set has its own, normalised
-    settings = request.settings
-    if request.chooses_epochs:
-        settings = replace(settings, epochs=suggest_epochs(samples, settings.batch_size))
-    weights = pretrained_weights(request.pretrained, request.network)
-    try:
-        model = yield from train(
-            samples,
-            request.network,
-            settings,
-            initial_weights=weights,
-            stop=stop,
-            name=request.name,
-        )
-    except TrainingInterrupted as interrupted:
-        interrupted.data = model_bytes(interrupted.model)
-        raise
-    return Trained(model, model_bytes(model), notes)
+    return _training_set(request, images), notes
 
 
 def kept_model(result: JobResult) -> Trained | None:
@@ -103,6 +101,11 @@ def _training_set(request: TrainingRequest, images: list[CleanImage]):
     )
     is_held = np.array([plane.split == "validation" for plane in planes])
     fraction, seed = request.settings.validation_fraction, request.settings.seed
+    if request.task == "locate":
+        return position_set(
+            planes, images, request.classes, request.mode, patch_size=request.patch_size,
+            validation_fraction=fraction, channels=channels, seed=seed,
+        )  # fmt: skip
     if request.task == "segment":
         annotated = [AnnotatedPixels(i, p.painted) for i, p in zip(images, planes, strict=True)]
         size = request.patch_size or network_entry(request.network).input_size
@@ -148,15 +151,3 @@ def choose_patch_size(planes: tuple[AnnotatedPlane, ...]) -> int:
         return network_entry("convnet").input_size
     diameter = 2 * np.sqrt(np.median(np.concatenate(areas)) / np.pi)
     return int(np.clip(round(diameter * _SURROUNDINGS / 8) * 8, *_PATCH_SIZES))
-
-
-def pretrained_weights(pretrained: str, network: str):
-    """Return the weights to start from: None, ImageNet's, or those of a file."""
-    if pretrained == "none":
-        return None
-    from napari_convnet.model_file import read_weights
-    from napari_convnet.networks import download_weights
-
-    if pretrained == "imagenet":
-        return download_weights(network)
-    return read_weights(pretrained)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,6 +17,7 @@ from napari_convnet.widgets.job_slot import JobSlot
 from napari_convnet.widgets.messages import guarded
 from napari_convnet.widgets.session import Session
 from napari_convnet.widgets.training_job import TrainingRequest, kept_model, training_steps
+from napari_convnet.widgets.training_worker import TrainingControl
 
 
 class TrainingRunner(QObject):
@@ -67,8 +69,9 @@ class TrainingRunner(QObject):
             self._project = project
         self._started = self._first_step = time.monotonic()
         self._best = (0, 0)
+        control = TrainingControl(threading.Event())
         self._slot.start(
-            lambda stop: _steps(request, stop), description="Training",
+            lambda stop: _steps(request, stop, control), description="Training",
             on_progress=lambda events: self._on_progress(events, on_progress),
             on_done=lambda result: self._on_done(result, on_done),
         )  # fmt: skip
@@ -132,7 +135,7 @@ class TrainingRunner(QObject):
         )  # fmt: skip
 
 
-def _steps(request: TrainingRequest | FolderRequest, stop: Any) -> Any:
+def _steps(request: TrainingRequest | FolderRequest, stop: Any, control: TrainingControl) -> Any:
     if isinstance(request, FolderRequest):
-        return folder_training_steps(request, stop)
-    return training_steps(request, stop)
+        return folder_training_steps(request, stop, control)
+    return training_steps(request, stop, control)

@@ -1,0 +1,151 @@
+"""What every training does in the worker once its samples are there: choose settings, train, keep its state."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Mapping
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from napari_convnet.errors import UserError
+from napari_convnet.progress import Progress
+from napari_convnet.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from napari_convnet.model_file import Model
+    from napari_convnet.samples import TrainingSet
+
+#: A crash costs at most the training of so many seconds; keeping takes longer where a state is large.
+KEEP_SECONDS = 20.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettingsChosen(Progress):
+    """Which values the data gave the settings that were left automatic, and a sentence for each."""
+
+    values: Mapping[str, Any]
+    reasons: Mapping[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingControl:
+    """What reaches into a training from outside of its worker.
+
+    Parameters
+    ----------
+    pause
+        The training waits while it is set.
+    keep
+        Stores a state: training steps done, and bytes.
+    kept
+        Returns the state to go on from; None for a training from the start.
+    """
+
+    pause: threading.Event
+    keep: Callable[[int, bytes], None] | None = None
+    kept: Callable[[], bytes | None] | None = None
+
+
+def train_on(
+    samples: TrainingSet, request: Any, stop: threading.Event, control: TrainingControl
+) -> Generator[Progress, None, tuple[Model, bytes]]:
+    """Train as a `TrainingRequest` or a `FolderRequest` says; return the model and its file's bytes.
+
+    Raises
+    ------
+    UserError, TrainingInterrupted
+        As `train` does; the latter with the ``data`` of the model that it carries.
+    """
+    from napari_convnet.model_file import model_bytes
+    from napari_convnet.training import TrainingInterrupted, train
+
+    checkpoint = None
+    if control.kept is not None:
+        checkpoint = _read(control.kept())
+        settings = None  # those of the checkpoint
+    else:
+        settings, reasons = choose_settings(samples, request)
+        if request.automatic:
+            values = {name: getattr(settings, name) for name in request.automatic}
+            values["patch_size"] = getattr(samples, "patch_size", None) or samples.input_size[0]
+            yield SettingsChosen(
+                done=0, total=0, text="preparing the network", values=values, reasons=reasons
+            )
+    steps = train(
+        samples,
+        request.network,
+        settings,
+        network_settings=request.network_settings,
+        initial_weights=_first_weights(request, is_resumed=checkpoint is not None),
+        stop=stop,
+        pause=control.pause,
+        name=request.name,
+        resume_from=checkpoint,
+        keep=_keeping(control.keep) if control.keep else None,
+        keep_seconds=KEEP_SECONDS,
+    )
+    try:
+        model = yield from _without_measuring_after_stop(steps, stop)
+    except TrainingInterrupted as interrupted:
+        interrupted.data = model_bytes(interrupted.model)
+        raise
+    return model, model_bytes(model)
+
+
+def choose_settings(samples: TrainingSet, request: Any) -> tuple[TrainingSettings, dict[str, str]]:
+    """Return a request's settings, automatic ones chosen from the data, and a sentence for each of those."""
+    from napari_convnet.devices import choose_device
+    from napari_convnet.training import suggest_epochs, suggest_settings
+
+    settings, automatic = request.settings, request.automatic
+    device = choose_device(settings.device)
+    suggestion = suggest_settings(samples, request.network, device, settings)
+    reasons = {name: suggestion.reasons[name] for name in sorted(automatic)}
+    chosen = {name: getattr(suggestion.settings, name) for name in automatic}
+    if "epochs" in automatic and "batch_size" not in automatic:
+        epochs = suggest_epochs(samples, settings.batch_size)
+        steps = samples.batches_per_epoch(settings.batch_size)
+        chosen["epochs"] = epochs
+        reasons["epochs"] = f"{epochs} epochs of {steps} steps: small sets are shown more often."
+    return replace(settings, **chosen), reasons
+
+
+def _first_weights(request: Any, is_resumed: bool):
+    """Return the weights to start from: None, ImageNet's, or those of a file, which may be gone when it goes on."""
+    if request.pretrained == "none":
+        return None
+    from napari_convnet.model_file import read_weights
+    from napari_convnet.networks import download_weights
+
+    with suppress(UserError) if is_resumed else nullcontext():
+        if request.pretrained == "imagenet":
+            return download_weights(request.network)
+        return read_weights(request.pretrained)
+    return None
+
+
+def _read(kept: bytes | None):
+    from napari_convnet.training import Checkpoint
+
+    if kept is None:
+        raise UserError(
+            "CN-204",
+            "The training cannot go on: its state is not in the project any more. Nothing was changed. Train anew.",
+        )
+    return Checkpoint.from_bytes(kept)
+
+
+def _keeping(keep: Callable[[int, bytes], None]) -> Callable[[Any], None]:
+    return lambda checkpoint: keep(checkpoint.step, checkpoint.to_bytes())
+
+
+def _without_measuring_after_stop(steps: Generator, stop: threading.Event) -> Generator:
+    """Let a job that was told to stop measure its last epoch: the events of that are not passed on."""
+    while True:
+        try:
+            event = next(steps)
+        except StopIteration as end:
+            return end.value
+        if not (stop.is_set() and type(event) is Progress):
+            yield event
