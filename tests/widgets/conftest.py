@@ -58,8 +58,6 @@ def desk(viewer, qtbot, messages, tmp_path, monkeypatch):
 
     monkeypatch.setattr(AxesDialog, "exec", refuse)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "user data"))
-    # A busy machine must not decide whether a test sees an edit done at once or a little later.
-    monkeypatch.setattr("napari_convnet.widgets.background_edits._FRAME_SECONDS", 60)
     folders = get_plugin_settings("napari-convnet").folders
     folders.projects = str(tmp_path / "projects")
     desk = Desk(viewer, qtbot, messages)

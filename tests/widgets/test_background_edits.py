@@ -41,19 +41,20 @@ def tool(desk, dock):
     ]
     desk.session.project.set_object_classes(tool.image.image_id, tool.image.labels_name, cells)
     desk.session.show_annotations_again()
+    desk.session.finish_edit()
     return tool
 
 
 @pytest.fixture
 def gate(monkeypatch):
-    """Edits are not waited for, and begin when this is set."""
+    """Edits run in the background, and begin when this is set."""
     gate, steps = threading.Event(), background_edits._steps
 
     def gated(*arguments):
         assert gate.wait(60)
         return (yield from steps(*arguments))
 
-    monkeypatch.setattr(background_edits, "_FRAME_SECONDS", 0)
+    monkeypatch.setattr(background_edits, "_MANY_ANNOTATIONS", 0)
     monkeypatch.setattr(background_edits, "_steps", gated)
     yield gate
     gate.set()

@@ -243,6 +243,15 @@ class Classes(Painting):
         with self._store.reading() as connection:
             return self._counts.get(connection, task)
 
+    def n_annotations(self) -> int:
+        """Return how many rows of annotations there are; a painted tile counts as ten."""
+        with self._store.reading() as connection:
+            rows = {
+                table.name: connection.execute(f"SELECT count(*) FROM {table.name}").fetchone()[0]
+                for table in TABLES.values() if table.task
+            }  # fmt: skip
+        return sum(rows.values()) + 9 * rows["painted_tile"]
+
     def _refuse_annotated(self, connection: sqlite3.Connection, task: str, kept: int) -> None:
         if task == "segment":
             highest = self._highest_painted()

@@ -102,12 +102,10 @@ class Job(QObject):
         """Ask the job to end at its next step, with the best result it has so far."""
         self.stop_event.set()
 
-    def wait(self, seconds: float | None = None) -> bool:
-        """Wait for the end and tell it at once, if it comes in time; on the GUI thread, which does nothing else."""
-        is_over = self._over.wait(seconds)
-        if is_over:
-            self._end()
-        return is_over
+    def wait(self) -> None:
+        """Wait for the end and tell it at once; on the GUI thread, which does nothing else."""
+        self._over.wait()
+        self._end()
 
     def _start(self, make_steps: MakeSteps) -> None:
         keep_triton_out()
@@ -176,6 +174,12 @@ class _StoppableWorker(FunctionWorker):
     def __init__(self, loop: _Loop) -> None:
         super().__init__(loop)
         self._stop_event = loop.stop_event
+
+    def start(self) -> None:
+        # superqt leaves the start to the event loop's next turn, which never comes for one who waits in this turn.
+        self._worker_set.add(self)
+        self._finished.connect(self._set_discard)
+        QThreadPool.globalInstance().start(self)
 
     def quit(self) -> None:
         self._stop_event.set()

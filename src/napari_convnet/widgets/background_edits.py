@@ -1,14 +1,13 @@
 """Long edits of a project: carried out in the background, one at a time, and then shown.
 
-An edit that is done within a frame is shown at once, as if there were no background. While a longer one is
-under way nothing else changes annotations or classes (`History.busy_with`); who needs the project whole, such
+Where there are few annotations an edit is done and shown at once, as if there were no background. While a longer
+one is under way nothing else changes annotations or classes (`History.busy_with`); who needs the project whole, such
 as saving, training and closing, waits for it with `finish_edit`.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +21,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: How long the GUI thread waits for an edit before it goes on without it.
-_FRAME_SECONDS = 0.03
+#: Edits of projects with fewer annotations than this take no longer than a frame.
+_MANY_ANNOTATIONS = 1000
 
 #: What a tool shows, read anew from the project.
 _Readings = dict["AnnotationTool", Callable[[], Any]]
@@ -51,8 +50,8 @@ class BackgroundEdits:
         Raises
         ------
         UserError
-            CN-316 while another edit is under way; what ``edit`` raises, if it does so within a frame.
-            What it raises later is shown, and the history is as before.
+            CN-316 while another edit is under way; what ``edit`` raises where there are few annotations.
+            What it raises in the background is shown, and the history is as before.
         """
         self.history.refuse_while_busy()
         self.save_tools()
@@ -61,8 +60,11 @@ class BackgroundEdits:
             for tool in self.tools.values()
             if tool.is_shown and (read := tool.reading()) is not None
         }
-        steps, late = self.history.steps(), threading.Event()
-        raised: list[BaseException] = []
+        if self.project is None or self.project.n_annotations() < _MANY_ANNOTATIONS:
+            then(edit())
+            self._show_found({})
+            return
+        steps = self.history.steps()
 
         def done(result: JobResult) -> None:
             self._edit_job = None
@@ -71,8 +73,6 @@ class BackgroundEdits:
                 value, found = result.value
                 then(value)
                 self._show_found(found)
-            elif not late.is_set():
-                raised.append(result.error or InterruptedError(text))
             else:
                 self.history.restore(steps)
                 self._show_found({})
@@ -82,11 +82,7 @@ class BackgroundEdits:
             lambda _stop: _steps(edit, readings, text), description=text[:1].upper() + text[1:],
             on_progress=lambda _events: None, on_done=done, give_way=False,
         )  # fmt: skip
-        if not self._edit_job.wait(_FRAME_SECONDS):
-            late.set()
-            self._set_busy_with(text)
-        if raised:
-            raise raised[0]
+        self._set_busy_with(text)
 
     def finish_edit(self) -> None:
         """Wait for the edit that is under way, if there is one."""
