@@ -22,7 +22,7 @@ KEEP_SECONDS = 20.0
 
 @dataclass(frozen=True, kw_only=True)
 class SettingsChosen(Progress):
-    """Which values the data gave the settings that were left automatic, and a sentence for each."""
+    """Values that settings have, most of them from the data, and a sentence for each."""
 
     values: Mapping[str, Any]
     reasons: Mapping[str, str]
@@ -66,12 +66,11 @@ def train_on(
         settings = None  # those of the checkpoint
     else:
         settings, reasons = choose_settings(samples, request)
-        if request.automatic:
-            values = {name: getattr(settings, name) for name in request.automatic}
-            values["patch_size"] = getattr(samples, "patch_size", None) or samples.input_size[0]
-            yield SettingsChosen(
-                done=0, total=0, text="preparing the network", values=values, reasons=reasons
-            )
+        values = {name: getattr(settings, name) for name in reasons}
+        values["patch_size"] = getattr(samples, "patch_size", None) or samples.input_size[0]
+        yield SettingsChosen(
+            done=0, total=0, text="preparing the network", values=values, reasons=reasons
+        )
     steps = train(
         samples,
         request.network,
@@ -94,14 +93,18 @@ def train_on(
 
 
 def choose_settings(samples: TrainingSet, request: Any) -> tuple[TrainingSettings, dict[str, str]]:
-    """Return a request's settings, automatic ones chosen from the data, and a sentence for each of those."""
+    """Return a request's settings, automatic ones chosen from the data, and sentences that say why."""
     from napari_convnet.devices import choose_device
     from napari_convnet.training import suggest_epochs, suggest_settings
 
     settings, automatic = request.settings, request.automatic
     device = choose_device(settings.device)
     suggestion = suggest_settings(samples, request.network, device, settings)
-    reasons = {name: suggestion.reasons[name] for name in sorted(automatic)}
+    reasons = {
+        name: reason
+        for name, reason in suggestion.reasons.items()
+        if name in automatic or getattr(settings, name) == getattr(suggestion.settings, name)
+    }
     chosen = {name: getattr(suggestion.settings, name) for name in automatic}
     if "epochs" in automatic and "batch_size" not in automatic:
         epochs = suggest_epochs(samples, settings.batch_size)
