@@ -127,6 +127,19 @@ class Runs(Checkpoints):
             )
         return model
 
+    def delete_model(self, run_id: int) -> None:
+        """Forget the model of a run that has ended; its settings, curves and scores stay.
+
+        Raises
+        ------
+        UserError
+            CN-331 if there is no such run.
+        """
+        kept = self._run_values(run_id)[:-2]
+        with self._store.transaction() as connection:
+            put(connection, "run", (*kept, None, None))
+            connection.execute("DELETE FROM model_part WHERE run_id = ?", (run_id,))
+
     def _write_model(self, run_id: int, model: bytes) -> None:
         with self._store.transaction() as connection:
             connection.execute("DELETE FROM model_part WHERE run_id = ?", (run_id,))

@@ -8,6 +8,7 @@ from napari_convnet.samples.films import Film
 from napari_convnet.samples.folder_split import split_class_folder, split_two_folders
 from napari_convnet.samples.folds import choose_folds
 from napari_convnet.samples.heat_maps import HeatMapSet
+from napari_convnet.samples.held_out import held_out_sha256
 from napari_convnet.samples.image_files import ImageFiles, read_image_files
 from napari_convnet.samples.instances import instance_classes
 from napari_convnet.samples.patches import resize_patch, resize_patches
@@ -39,6 +40,7 @@ __all__ = [
     "TrainingSet",
     "augmented_samples",
     "choose_folds",
+    "held_out_sha256",
     "images_held_out",
     "instance_classes",
     "read_image_files",

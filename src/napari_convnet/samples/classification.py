@@ -126,8 +126,10 @@ class ClassificationSet:
                 validation_fraction,
                 seed,
             )
-        names = image_names([part.image.name for part in annotated])
-        split = replace(split, groups=names[image_index], group_kind="images")
+        names = image_names([part.image.name for part in annotated])[image_index]
+        centres = np.concatenate([np.asarray(part.centres, np.float64) for part in annotated])
+        places = [f"{name} {y:.3f} {x:.3f}" for name, (y, x) in zip(names, centres, strict=True)]
+        split = replace(split, groups=names, group_kind="images", places=np.array(places))
         is_training = np.isin(np.arange(len(targets)), split.training)
         seen = (
             cut_patch(part.image.pixels, centre, patch_size)
@@ -167,6 +169,7 @@ class ClassificationSet:
         n_channels = max(image.n_channels for image in images)
         images = [repeat_grey(image, n_channels) for image in images]
         check_channels(images)
+        split = replace(split, places=np.array([image.name for image in images]))
         patches = np.stack([image.pixels for image in images])
         fitted = Normalisation.fit(normalisation, (patches[i] for i in split.training))
         for patch in patches:

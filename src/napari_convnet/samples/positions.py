@@ -16,7 +16,7 @@ from napari_convnet.images import CleanImage, Normalisation, NormalisationMode, 
 from napari_convnet.samples.augmentation import AugmentationSettings, Looks, draw_looks
 from napari_convnet.samples.checks import check_channels, default_channels
 from napari_convnet.samples.films import split_films
-from napari_convnet.samples.split import Split, split_given
+from napari_convnet.samples.split import Split, image_names, split_given
 
 #: Steps of an epoch at least: a film of 30 annotated frames would otherwise be measured after every second one.
 _FEWEST_SAMPLES = 128
@@ -138,6 +138,9 @@ class PositionSet:
             split = split_given(np.zeros(len(frames), np.int64), chosen[film_of], what)
         else:
             split = split_films([film.numbers for film in films], validation_fraction, seed)
+        names = image_names([frame.name for frame in frames])
+        places = [f"{name} {y:.3f} {x:.3f}" for name, (y, x) in zip(names, centres, strict=True)]
+        split = replace(split, places=np.array(places))
         fitted = Normalisation.fit(normalisation, (frames[i].pixels for i in split.training))
         patches = [frame_patch(fitted.apply(frame.pixels), size) for frame in frames]
         return cls(

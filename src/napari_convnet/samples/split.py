@@ -38,6 +38,8 @@ class Split:
         ``(N,)`` name of the group (patient, image) of every sample, or None where each stands for itself.
     group_kind
         What a group is, in the plural.
+    places
+        ``(N,)`` text that tells a sample from all others whatever the settings are, or None.
     """
 
     training: np.ndarray
@@ -46,6 +48,7 @@ class Split:
     warning: str = ""
     groups: np.ndarray | None = None
     group_kind: str = "groups"
+    places: np.ndarray | None = None
 
     def subset(self, kept: np.ndarray) -> Split:
         """Return the same split of some of the samples, by indices in ascending order."""
@@ -55,8 +58,8 @@ class Split:
         inside = kept[kept < len(number)]
         number[inside] = np.flatnonzero(kept < len(number))
         sides = [number[side][number[side] >= 0] for side in (self.training, self.validation)]
-        groups = None if self.groups is None else self.groups[kept]
-        return replace(self, training=sides[0], validation=sides[1], groups=groups)
+        groups, places = (None if v is None else v[kept] for v in (self.groups, self.places))
+        return replace(self, training=sides[0], validation=sides[1], groups=groups, places=places)
 
 
 @dataclass(frozen=True)

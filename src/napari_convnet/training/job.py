@@ -15,7 +15,7 @@ from napari_convnet.errors import UserError
 from napari_convnet.model_file import Model
 from napari_convnet.networks import count_parameters, network_entry, parameter_groups
 from napari_convnet.progress import Progress
-from napari_convnet.samples import TrainingSet
+from napari_convnet.samples import TrainingSet, held_out_sha256
 from napari_convnet.settings import TrainingSettings
 from napari_convnet.training.checkpoint import Checkpoint, Keeper, check_same, restore
 from napari_convnet.training.defaults import default_network, network_task
@@ -220,6 +220,7 @@ def _best_model(recipe: Recipe, loop: TrainingLoop) -> Model:
     scores = describe_scores(loop)
     pace = loop.pace.steps if loop.is_timed else None
     scores["repeat"] = {**recipe.as_dict(), "steps": loop.step, "pace": pace}
+    scores["held_out_sha256"] = held_out_sha256(recipe.samples)
     network = best_network(loop)
     scores, temperature = final_scores(network, recipe.samples, scores, loop.device)
     card = recipe.card(scores).model_copy(update={"temperature": temperature})
