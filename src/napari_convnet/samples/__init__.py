@@ -1,5 +1,6 @@
 """Samples: from annotations to training sets with an honest split."""
 
+from napari_convnet.samples.annotated_pixels import AnnotatedPixels
 from napari_convnet.samples.annotated_positions import AnnotatedPositions
 from napari_convnet.samples.areas import images_held_out
 from napari_convnet.samples.augmentation import AugmentationSettings, augmented_samples
@@ -13,7 +14,7 @@ from napari_convnet.samples.image_files import ImageFiles, read_image_files
 from napari_convnet.samples.instances import instance_classes
 from napari_convnet.samples.patches import resize_patch, resize_patches
 from napari_convnet.samples.positions import AnnotatedFrames, PositionSet
-from napari_convnet.samples.segmentation import AnnotatedPixels, SegmentationSet
+from napari_convnet.samples.segmentation import SegmentationSet
 from napari_convnet.samples.split import (
     Split,
     split_by_group,

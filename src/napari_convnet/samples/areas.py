@@ -48,6 +48,7 @@ def choose_areas(
     fraction: float,
     groups: Sequence | None,
     seed: int,
+    always_train: Sequence[bool] | None = None,
 ) -> Areas:
     """Hold out whole images where there are several, else a strip of each image with a gap.
 
@@ -61,7 +62,11 @@ def choose_areas(
         Share of the annotations to hold out; 0 holds out nothing.
     groups
         One name an image; images of one group stay together.
+    always_train
+        One value an image: nothing of these is held out.
     """
+    if always_train is not None and any(always_train):
+        return _around(targets, patch_size, fraction, groups, seed, np.asarray(always_train, bool))
     everything = _whole(targets, np.arange(len(targets)))
     nothing = "nothing is held out"
     if fraction <= 0:
@@ -87,6 +92,30 @@ def choose_areas(
     strips = f"a strip of {len(held_out)} of {len(targets)} images held out"
     description = f"{strips}, with a gap to the training area"
     return Areas(tuple(training), tuple(held_out), description)
+
+
+def _around(
+    targets: Sequence[np.ndarray],
+    patch_size: int,
+    fraction: float,
+    groups: Sequence | None,
+    seed: int,
+    always_train: np.ndarray,
+) -> Areas:
+    """Choose among the images that may be held out, and train on all of the others."""
+    free = np.flatnonzero(~always_train)
+    chosen = _whole(targets, np.flatnonzero(always_train))
+    if not len(free):
+        reason = "No score can be measured: all images are set to training."
+        return Areas(chosen, (), "nothing is held out", reason)
+    names = None if groups is None else [groups[i] for i in free]
+    inner = choose_areas([targets[i] for i in free], patch_size, fraction, names, seed)
+    training, validation = (
+        tuple((int(free[i]), rows, columns) for i, rows, columns in part)
+        for part in (inner.training, inner.validation)
+    )
+    description = f"{inner.description}; {len(chosen)} images set to training are not"
+    return Areas((*chosen, *training), validation, description, inner.warning)
 
 
 def images_held_out(

@@ -24,8 +24,9 @@ from napari_convnet.samples.checks import (
     check_targets,
     default_channels,
 )
+from napari_convnet.samples.object_split import split_annotated
 from napari_convnet.samples.patches import resize_patch, resize_patches
-from napari_convnet.samples.split import Split, image_names, split_given, split_objects
+from napari_convnet.samples.split import Split, image_names
 
 
 @dataclass(frozen=True)
@@ -91,21 +92,25 @@ class ClassificationSet:
         normalisation: NormalisationMode = "per_image",
         seed: int = 0,
         is_validation: Sequence[bool] | None = None,
+        always_train: Sequence[bool] | None = None,
     ) -> ClassificationSet:
         """Cut patches around annotated objects of one or several images.
 
         Held out are the images for which ``is_validation`` says so; without it whole images where there are
         several, else a region of each image with a gap of one patch, else single objects with a warning.
+        Nothing is held out of the images that ``always_train`` names.
 
         Raises
         ------
         UserError
             Without annotations (CN-621), with one class (CN-622), other channels (CN-623), or all images tiny (CN-628).
         """
-        chosen = (
-            np.zeros(len(annotated), bool) if is_validation is None else np.asarray(is_validation)
-        )
-        chosen = chosen[[len(a.values) > 0 for a in annotated]]
+        flags = [
+            None
+            if given is None
+            else [g for g, a in zip(given, annotated, strict=True) if len(a.values)]
+            for given in (is_validation, always_train)
+        ]
         annotated = [a for a in annotated if len(a.values)]
         targets = np.concatenate(
             [np.asarray(a.values, np.int64) - 1 for a in annotated] or [np.empty(0, np.int64)]
@@ -113,19 +118,9 @@ class ClassificationSet:
         check_targets(targets, classes, "Click cells of")
         check_images([a.image for a in annotated])
         image_index = np.repeat(np.arange(len(annotated)), [len(a.values) for a in annotated])
-        if chosen.any():
-            what = f"{chosen.sum()} images chosen by you"
-            split = split_given(targets, chosen[image_index], what)
-            check_targets(targets[split.training], classes, "Click cells of")
-        else:
-            split = split_objects(
-                [np.asarray(part.centres) for part in annotated],
-                [part.image.pixels.shape[1:] for part in annotated],
-                targets,
-                patch_size,
-                validation_fraction,
-                seed,
-            )
+        images = [(np.asarray(a.centres), a.image.pixels.shape[1:]) for a in annotated]
+        split = split_annotated(images, targets, patch_size, validation_fraction, seed, *flags)
+        check_targets(targets[split.training], classes, "Click cells of")
         names = image_names([part.image.name for part in annotated])[image_index]
         centres = np.concatenate([np.asarray(part.centres, np.float64) for part in annotated])
         places = [f"{name} {y:.3f} {x:.3f}" for name, (y, x) in zip(names, centres, strict=True)]

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from napari_convnet.classes import ClassInfo
-from napari_convnet.images import CleanImage, Normalisation, NormalisationMode, check_labels
+from napari_convnet.images import Normalisation, NormalisationMode
+from napari_convnet.samples.annotated_pixels import AnnotatedPixels
 from napari_convnet.samples.areas import Area, Areas, choose_areas, given_areas
 from napari_convnet.samples.augmentation import AugmentationSettings, augment_batch
 from napari_convnet.samples.checks import check_images, check_targets, default_channels
@@ -22,22 +23,6 @@ _FEWEST_PATCHES, _MOST_PATCHES = 16, 512
 #: Few strokes show few backgrounds: stronger changes of intensity than for cells, whose colour counts, raised
 #: the IoU of bacteria from 0.80 to 0.92 (one of two sets of strokes) and that of dsb2018 by -0.01 to 0.03.
 _MAX_INTENSITY = 0.5
-
-
-@dataclass(frozen=True)
-class AnnotatedPixels:
-    """One image with its painted classes.
-
-    Parameters
-    ----------
-    image
-        The image.
-    labels
-        ``(Y, X)`` integers: 0 = not annotated, k = class k.
-    """
-
-    image: CleanImage
-    labels: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -84,11 +69,12 @@ class SegmentationSet:
         channels: tuple[str, ...] | None = None,
         normalisation: NormalisationMode = "per_image",
         seed: int = 0,
+        always_train: Sequence[bool] | None = None,
     ) -> SegmentationSet:
         """Take images with painted pixels; unpainted pixels teach nothing.
 
         Held out are the images of ``validation`` if given, else whole images where there are several, else a region
-        of each image with a gap of one patch.
+        of each image with a gap of one patch; never of the images that ``always_train`` names.
 
         Raises
         ------
@@ -97,14 +83,16 @@ class SegmentationSet:
         """
         parts = [*annotated, *validation]
         check_images([part.image for part in parts])
-        targets = tuple(_targets(part) for part in parts)
+        targets = tuple(part.targets() for part in parts)
         for chosen in (targets[: len(annotated)], targets):
             present = np.concatenate([np.empty(0, np.int16), *(np.unique(t) for t in chosen)])
             check_targets(present, classes, "Paint strokes of")
         if validation:
             areas = given_areas(targets, n_training=len(annotated))
         else:
-            areas = choose_areas(targets, patch_size, validation_fraction, groups, seed)
+            areas = choose_areas(
+                targets, patch_size, validation_fraction, groups, seed, always_train
+            )
         pixels = [part.image.pixels for part in parts]
         # Measured where training may look, also within an image that is held out in part.
         seen = (pixels[i][:, rows, columns] for i, rows, columns in areas.training)
@@ -294,14 +282,3 @@ def _augment(
     is_lost = (moved_targets < 0).flatten(1).all(1)
     moved[is_lost], moved_targets[is_lost] = inputs[is_lost], targets[is_lost]
     return moved, moved_targets
-
-
-def _targets(part: AnnotatedPixels) -> np.ndarray:
-    """Turn labels into class indices; invalid pixels teach nothing."""
-    shape, name = part.image.pixels.shape[1:], f"labels of {part.image.name}"
-    labels = check_labels(part.labels, shape, name)
-    # Values beyond any class are refused with their number, so they must not wrap around before.
-    targets = np.minimum(labels.astype(np.int64), np.iinfo(np.int16).max).astype(np.int16) - 1
-    if part.image.invalid is not None:
-        targets[part.image.invalid] = -1
-    return targets

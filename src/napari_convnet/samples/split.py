@@ -17,7 +17,7 @@ from napari_convnet.scores import wilson_interval
 #: A split by image that would hold out a larger share than this leaves too little to learn from.
 _LARGEST_SHARE = 0.4
 #: A split by region whose gap would use up more annotations than this leaves is not worth it.
-_SMALLEST_TRAINING_SHARE = 0.55
+SMALLEST_TRAINING_SHARE = 0.55
 #: With fewer held-out samples of a class than this the score is a rough guess.
 _ENOUGH = 5
 
@@ -203,7 +203,10 @@ def split_by_sample(targets: np.ndarray, fraction: float, seed: int, warning: st
     validation = np.sort(np.concatenate(held))
     training = np.setdiff1d(np.arange(len(targets)), validation)
     description = f"{len(validation)} of {len(targets)} samples held out at random, class by class"
-    return Split(training, validation, description, warning or too_small(targets, validation))
+    small = too_small(targets, validation)
+    return Split(
+        training, validation, description, warning if warning and len(validation) else small
+    )
 
 
 def split_given(targets: np.ndarray, is_validation: np.ndarray, what: str) -> Split:
@@ -235,58 +238,6 @@ def too_small(targets: np.ndarray, validation: np.ndarray, n_groups: int = 0) ->
     return (
         f"Only {min(counts)} held-out samples of one class: the score is a rough guess ({width})."
     )
-
-
-def split_objects(
-    centres: Sequence[np.ndarray],
-    shapes: Sequence[tuple[int, int]],
-    targets: np.ndarray,
-    patch_size: int,
-    fraction: float,
-    seed: int,
-) -> Split:
-    """Hold out objects so that no held-out patch shares a pixel with a training patch, if possible.
-
-    Parameters
-    ----------
-    centres
-        ``(N, 2)`` rows and columns in pixels, one array an image.
-    shapes
-        ``(Y, X)`` of each image.
-    targets
-        Class indices of all objects, image by image.
-    patch_size
-        Side in pixels of the patches around the centres.
-    """
-    if fraction <= 0:
-        return split_by_sample(targets, 0, seed)
-    image_index = np.repeat(np.arange(len(centres)), [len(positions) for positions in centres])
-    by_image = split_by_group(targets, image_index, fraction, seed)
-    if by_image is not None:
-        words = by_image.description.replace("groups", "images")
-        warning = by_image.warning.replace("one group", "one image")
-        return replace(by_image, description=words, warning=warning, group_kind="images")
-    is_training = np.ones(len(targets), bool)
-    is_held = np.zeros(len(targets), bool)
-    for index, (positions, shape) in enumerate(zip(centres, shapes, strict=True)):
-        members = np.flatnonzero(image_index == index)
-        cut = cut_by_region(positions, targets[members], shape, patch_size, fraction)
-        if cut is not None:
-            is_training[members], is_held[members] = cut.sides(positions)
-    training, held = np.flatnonzero(is_training), np.flatnonzero(is_held)
-    if np.unique(targets[held]).size < 2 or len(training) < _SMALLEST_TRAINING_SHARE * len(targets):
-        return split_by_sample(
-            targets,
-            fraction,
-            seed,
-            "Held-out objects lie between training objects, so patches may share pixels and the score "
-            "may flatter. Annotate a second image or a larger area.",
-        )
-    description = (
-        f"a region of the image with {len(held)} objects held out; "
-        f"{len(targets) - len(training) - len(held)} in the gap of {patch_size} px beside it are not used"
-    )
-    return Split(training, held, description, too_small(targets, held))
 
 
 def image_names(names: Sequence[str]) -> np.ndarray:
