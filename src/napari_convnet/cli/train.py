@@ -42,6 +42,7 @@ from napari_convnet.networks import (
     count_parameters,
     describe_weights,
     download_weights,
+    fetch_weights,
     network_entry,
 )
 from napari_convnet.networks.entry import Task
@@ -294,6 +295,6 @@ def _read_pretrained(source: str, network: str) -> dict[str, Tensor] | None:
             f"--pretrained {source}: give 'none', a .safetensors file or, for torchvision's "
             "networks, 'imagenet'.",
         )
-    weights = describe_weights(network)
-    say(f"using {weights.name}, {weights.megabytes:.0f} MB; licence: {weights.licence}")
+    say(describe_weights(network).text)
+    follow(fetch_weights(network), "downloading")
     return download_weights(network)

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
         network_entry,
         networks_for,
     )
+    from napari_convnet.networks.downloads import (
+        DownloadableWeights,
+        describe_weights,
+        fetch_weights,
+    )
     from napari_convnet.networks.entry import NetworkEntry, Task
     from napari_convnet.networks.graph import GraphBuilder, Layer, LayerGraph
     from napari_convnet.networks.graph_json import graph_from_json, graph_to_json
@@ -26,9 +31,10 @@ if TYPE_CHECKING:
         parameter_groups,
         set_training_mode,
     )
-    from napari_convnet.networks.weights import adapt_weights, describe_weights, download_weights
+    from napari_convnet.networks.weights import adapt_weights, download_weights
 
 _HOME_OF = {
+    "DownloadableWeights": "downloads",
     "GraphBuilder": "graph",
     "GraphNetwork": "graph_network",
     "Layer": "graph",
@@ -41,8 +47,9 @@ _HOME_OF = {
     "build_imagenet_classifier": "imagenet",
     "build_network": "catalogue",
     "count_parameters": "backbones",
-    "describe_weights": "weights",
+    "describe_weights": "downloads",
     "download_weights": "weights",
+    "fetch_weights": "downloads",
     "freeze": "transfer",
     "freeze_all_but_head": "transfer",
     "graph_from_json": "graph_json",
@@ -57,6 +64,7 @@ _HOME_OF = {
 
 __all__ = [
     "NETWORKS",
+    "DownloadableWeights",
     "GraphBuilder",
     "GraphNetwork",
     "Layer",
@@ -70,6 +78,7 @@ __all__ = [
     "count_parameters",
     "describe_weights",
     "download_weights",
+    "fetch_weights",
     "freeze",
     "freeze_all_but_head",
     "graph_from_json",

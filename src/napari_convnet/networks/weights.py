@@ -1,71 +1,46 @@
-"""ImageNet weights: what they are, how they are fetched, and how they come into a network."""
+"""ImageNet weights as tensors, and how they come into a network."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+import torch
 import torchvision
 from torch import Tensor, nn
 
 from napari_convnet.errors import UserError
-from napari_convnet.networks.network_settings import PretrainedUNetSettings
-
-
-@dataclass(frozen=True)
-class DownloadableWeights:
-    """What a person should know before ImageNet weights are downloaded."""
-
-    name: str
-    megabytes: float
-    source: str
-    licence: str
-
-
-def describe_weights(
-    network_id: str, network_settings: Mapping[str, Any] | None = None
-) -> DownloadableWeights:
-    """Return name, size and licence of torchvision's default weights of a backbone."""
-    weights = default_weights(network_id, network_settings)
-    return DownloadableWeights(
-        name=str(weights),
-        megabytes=float(weights.meta["_file_size"]),
-        source=weights.url,
-        licence="torchvision (BSD-3-Clause); trained on ImageNet, whose terms allow research use",
-    )
+from napari_convnet.networks.downloads import describe_weights, fetch_weights, weights_name
 
 
 def download_weights(
     network_id: str, network_settings: Mapping[str, Any] | None = None
 ) -> dict[str, Tensor]:
-    """Fetch torchvision's default ImageNet weights through torchvision, which caches them and checks their hash.
+    """Return torchvision's default ImageNet weights; they are fetched if they are not on this computer.
 
     Raises
     ------
     UserError
         CN-110 if they cannot be fetched; says what to do without a network.
     """
-    weights = default_weights(network_id, network_settings)
-    try:
-        return dict(weights.get_state_dict(progress=False, check_hash=True))
-    except (OSError, RuntimeError) as error:
-        raise UserError(
-            "CN-110",
-            f"The ImageNet weights of {network_id} could not be downloaded. Nothing was changed. "
-            "Check the connection, choose a weights file (.safetensors), or train without pretrained weights.",
-            details=str(error),
-        ) from error
+    steps = fetch_weights(network_id, network_settings)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            path = end.value
+            break
+    return torch.hub.load_state_dict_from_url(
+        describe_weights(network_id, network_settings).source,
+        model_dir=str(path.parent),
+        map_location="cpu",
+        weights_only=True,
+    )
 
 
 def default_weights(network_id: str, network_settings: Mapping[str, Any] | None = None) -> Any:
     """Return torchvision's entry of the weights that belong into a network of the catalogue."""
-    name = network_id
-    if network_id == "vgg16_frozen":
-        name = "vgg16"
-    elif network_id == "unet_pretrained":
-        name = PretrainedUNetSettings(**dict(network_settings or {})).encoder
-    return torchvision.models.get_model_weights(name).DEFAULT
+    return torchvision.models.get_model_weights(weights_name(network_id, network_settings)).DEFAULT
 
 
 def adapt_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> tuple[str, ...]:

@@ -50,7 +50,8 @@ class Recipe:
             CN-510 if layers shall keep weights that they do not have.
         """
         settings, samples = self.settings, self.samples
-        if settings.freeze_backbone and self.initial_weights is None and not is_resumed:
+        is_frozen = settings.freeze_backbone or self.network == "vgg16_frozen"
+        if is_frozen and self.initial_weights is None and not is_resumed:
             raise UserError(
                 "CN-510",
                 "Only the last layer was to be trained, but the layers before it have no pretrained "
