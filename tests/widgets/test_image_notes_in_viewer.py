@@ -11,7 +11,7 @@ from dock_helpers import press
 from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_convnet.images import lazy_plane
-from napari_convnet.widgets import prediction_job
+from napari_convnet.widgets import planes
 from napari_convnet.widgets.layers import find_layer, layer_id
 from synthetic_pictures import draw_blobs, train_segmenter
 
@@ -121,7 +121,7 @@ def strip():
 @pytest.fixture(autouse=True)
 def small_memory(monkeypatch):
     """Take images of 20,000 pixels for large ones, and keep no chunk."""
-    monkeypatch.setattr(prediction_job, "READ_WHOLE", 20_000)
+    monkeypatch.setattr(planes, "READ_WHOLE", 20_000)
     monkeypatch.setattr(lazy_plane, "_BYTES_KEPT", 0)
 
 
@@ -184,7 +184,7 @@ def test_a_store_that_vanishes_while_predicting_does_the_same(desk, segmenter, s
 def test_a_small_lazy_image_is_predicted_as_the_same_pixels_in_memory(
     desk, segmenter, strip, monkeypatch
 ):
-    monkeypatch.setattr(prediction_job, "READ_WHOLE", 4096**2)
+    monkeypatch.setattr(planes, "READ_WHOLE", 4096**2)
     predict, found = open_predict(desk, segmenter), []
     for pixels in (strip[:300], da.from_array(strip[:300], chunks=(100, 70))):
         layer = desk.viewer.add_image(pixels, name="cells", contrast_limits=(50, 200))

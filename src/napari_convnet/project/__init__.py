@@ -14,6 +14,7 @@ from napari_convnet.project.project import Project
 from napari_convnet.project.records import (
     EpochRecord,
     ImageRecord,
+    MarkedPlane,
     NetworkRecord,
     ObjectAnnotation,
     PatchAnnotation,
@@ -27,6 +28,7 @@ __all__ = [
     "ClassEdit",
     "EpochRecord",
     "ImageRecord",
+    "MarkedPlane",
     "NetworkRecord",
     "ObjectAnnotation",
     "PatchAnnotation",

@@ -9,6 +9,7 @@ from napari_convnet.errors import UserError
 from napari_convnet.project.annotations import ANNOTATORS
 from napari_convnet.project.faults import short_name
 from napari_convnet.project.records import (
+    MarkedPlane,
     PositionAnnotation,
     centre_floats,
     now,
@@ -113,6 +114,18 @@ class Positions:
         """Return the points of an image in the order in which they were added."""
         return self._store.records(
             "position", _decode, "WHERE image_id = ? ORDER BY id", (image_id,)
+        )
+
+    def marked_planes(self) -> tuple[MarkedPlane, ...]:
+        """Return how many points each plane of each image has; planes without points are left out."""
+        with self._store.reading() as connection:
+            rows = connection.execute(
+                "SELECT image_id, plane, count(*), min(value), max(value) FROM position "
+                "GROUP BY image_id, plane"
+            ).fetchall()
+        return tuple(
+            MarkedPlane(image_id, read_tuple(plane), n, (low, high))
+            for image_id, plane, n, low, high in rows
         )
 
 

@@ -99,6 +99,16 @@ class PositionAnnotation:
 
 
 @dataclass(frozen=True)
+class MarkedPlane:
+    """How many points a plane has, and the lowest and the highest of their class values."""
+
+    image_id: int
+    plane: tuple[int, ...]
+    n_positions: int
+    values: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class RunRecord:
     """One training.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +46,10 @@ class FilePlane:
         UserError
             CN-627 when the file cannot be read or shows another image than the annotated one.
         """
-        layers = _read_images(self.image)
+        return self.cut(_read_images(self.image))
+
+    def cut(self, layers: list[tuple]) -> CleanImage:
+        """Take the plane out of the file's layers (array, name)."""
         is_rgb = self.image.axes.endswith("C")
         axes = "YXC" if is_rgb else "YX"
         channels = tuple(
@@ -54,6 +57,28 @@ class FilePlane:
             for array, name in layers
         )
         return PlaneArrays(channels, None, self.plane).clean()
+
+
+def read_planes(planes: Sequence[PlaneArrays | FilePlane]) -> list[CleanImage]:
+    """Bring planes into the core's form, one after the other; each file is opened and checked once.
+
+    Raises
+    ------
+    UserError
+        CN-627, see `FilePlane.clean`.
+    """
+    files: dict[int, list[tuple]] = {}
+    found = []
+    for plane in planes:
+        if isinstance(plane, PlaneArrays):
+            found.append(plane.clean())
+            continue
+        if plane.image.id not in files:
+            files = {
+                plane.image.id: _read_images(plane.image)
+            }  # planes of an image follow each other
+        found.append(plane.cut(files[plane.image.id]))
+    return found
 
 
 def is_there(image: ImageRecord) -> bool:

@@ -29,11 +29,17 @@ Kind = Literal[
     "predicted-classes",
     "predicted-mask",
     "predicted-objects",
+    "predicted-positions",
+    "predicted-tracks",
     "first-labels",
     "first-labels-preview",
     "next-to-label",
 ]
 
+_SHORT_UNITS = {
+    "micrometer": "µm", "nanometer": "nm", "millimeter": "mm", "meter": "m", "pixel": "px",
+    "second": "s", "millisecond": "ms", "minute": "min", "hour": "h",
+}  # fmt: skip
 _TRANSPARENT = (0.0, 0.0, 0.0, 0.0)
 _UNKNOWN_CLASS = "#808080"
 
@@ -71,6 +77,11 @@ def image_data(layer: Image | Labels) -> LayerImage:
         axis_labels=tuple(layer.axis_labels),
         n_levels=len(layer.data) if layer.multiscale else 1,
     )
+
+
+def short_unit(unit: Any) -> str:
+    """Return how a unit is written in texts, such as µm."""
+    return _SHORT_UNITS.get(str(unit), str(unit))
 
 
 def layer_id(layer: Layer) -> str:

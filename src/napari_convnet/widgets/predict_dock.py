@@ -13,8 +13,9 @@ from napari_convnet.widgets.controls import push_button, row, scrolling_column, 
 from napari_convnet.widgets.dock import Dock
 from napari_convnet.widgets.messages import guarded
 from napari_convnet.widgets.model_bar import ModelBar
-from napari_convnet.widgets.prediction_job import Prediction
+from napari_convnet.widgets.prediction_result import Prediction
 from napari_convnet.widgets.prediction_runner import PredictionRunner
+from napari_convnet.widgets.result_table import ResultTable
 from napari_convnet.widgets.source_picker import SourcePicker
 
 
@@ -43,8 +44,10 @@ class PredictDock(Dock):
         self.bar.setAccessibleName("Prediction progress")
         self.bar.setTextVisible(False)
         self.result = text_line("Result of prediction")
+        self.result_table = ResultTable()
+        self.result_table.hide()
         self.table_button = push_button(
-            "Save table…", "Write one row for each object to a CSV file.", self.save_table
+            "Save table…", "Write one row for each thing found to a CSV file.", self.save_table
         )
         column = scrolling_column(self)
         column.addWidget(self.model_bar)
@@ -52,6 +55,7 @@ class PredictDock(Dock):
         column.addLayout(row(self.predict_button, self.stop_button))
         column.addWidget(self.bar)
         column.addWidget(self.result)
+        column.addWidget(self.result_table)
         column.addWidget(self.table_button)
         column.addStretch()
 
@@ -99,6 +103,8 @@ class PredictDock(Dock):
         self.table = found
         self.bar.setRange(0, 1)
         self.bar.setValue(1)
+        self.result_table.show_table(found.table)
+        self.result_table.setVisible(len(found.table) > 0)
         self._show_state()
 
     def predict(self) -> None:
@@ -106,15 +112,21 @@ class PredictDock(Dock):
         self.runner.start()
 
     def save_table(self) -> None:
-        """Ask where to write the table of objects."""
+        """Ask where to write the table of what was found."""
         if self.table is None:
             return
         text, _ = QFileDialog.getSaveFileName(
-            self, "Save table", str(Path.home() / "objects.csv"), "Table (*.csv)"
+            self, "Save table", str(Path.home() / self._table_name), "Table (*.csv)"
         )
         if text:
             path = Path(text)
             guarded(lambda: self._write_table(path if path.suffix else path.with_suffix(".csv")))
+
+    @property
+    def _table_name(self) -> str:
+        if self.table.places is not None:
+            return "positions.csv"
+        return "images.csv" if self.table.is_whole else "objects.csv"
 
     def _write_table(self, path: Path) -> None:
         write_atomically(path, self.table.table.to_csv(index=False).encode())

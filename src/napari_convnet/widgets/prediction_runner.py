@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import QObject, Signal
@@ -9,16 +11,14 @@ from qtpy.QtWidgets import QWidget
 
 from napari_convnet.errors import UserError
 from napari_convnet.progress import Progress
-from napari_convnet.widgets.background import JobResult
+from napari_convnet.widgets.background import JobResult, MakeSteps
 from napari_convnet.widgets.image_notes import new_notes
 from napari_convnet.widgets.job_slot import JobSlot
 from napari_convnet.widgets.messages import guarded
-from napari_convnet.widgets.prediction_job import (
-    Prediction,
-    describe_prediction,
-    prediction_steps,
-    show_prediction,
-)
+from napari_convnet.widgets.planes import Planes, planes_of
+from napari_convnet.widgets.prediction_job import plane_steps, prediction_steps
+from napari_convnet.widgets.prediction_layers import show_prediction
+from napari_convnet.widgets.prediction_result import Prediction, describe_prediction
 from napari_convnet.widgets.preferences import read_preferences
 from napari_convnet.widgets.session import Session
 from napari_convnet.widgets.source import PlaneArrays, Source, copy_plane
@@ -56,15 +56,35 @@ class PredictionRunner(QObject):
         model, source = self._session.model, self._session.source
         if model is None:
             raise UserError("CN-405", "There is no model yet. Train one, or load one from a file.")
-        if model.card.task == "segment":
+        viewer, device = self._session.viewer, read_preferences().device
+        if model.card.task != "classify":
             source = Source(source.image_ids)
-        arrays = copy_plane(self._session.viewer, source, keeps_lazy=True)
-        centres, device = self._patch_centres(source, arrays), read_preferences().device
+        if model.card.task == "locate":  # one position a frame: a film's axis of time is its first
+            n_axes = 1 if model.card.locate.mode == "patch" else None
+            self._run_planes(planes_of(viewer, source, n_axes), source, model, after)
+            return
+        arrays = copy_plane(viewer, source, keeps_lazy=True)
+        centres = self._patch_centres(source, arrays)
+        takes_whole = model.card.task == "classify" and model.card.patch_size is None
+        if takes_whole and arrays.labels is None and not len(centres):
+            self._run_planes(planes_of(viewer, source), source, model, after)
+            return
+        self._run(
+            lambda stop: prediction_steps(model, arrays, centres, device, stop),
+            lambda result: self._on_done(result, source, arrays, model, after),
+        )
+
+    def _run_planes(self, planes: Planes, source: Source, model, after: str) -> None:
+        device = read_preferences().device
+        self._run(
+            lambda stop: plane_steps(model, planes, device, stop),
+            lambda result: self._on_done(result, source, None, model, after),
+        )
+
+    def _run(self, steps: MakeSteps, on_done: Callable[[JobResult], None]) -> None:
         self._slot.start(
-            lambda stop: prediction_steps(model, arrays, centres, device, stop), description="Predicting",
-            on_progress=self._on_progress,
-            on_done=lambda result: self._on_done(result, source, arrays, model, after),
-        )  # fmt: skip
+            steps, description="Predicting", on_progress=self._on_progress, on_done=on_done
+        )
 
     def _patch_centres(self, source: Source, arrays: PlaneArrays) -> np.ndarray:
         image = self._session.open_images.get(source)
@@ -77,7 +97,7 @@ class PredictionRunner(QObject):
         self.progressed.emit(events[-1])
 
     def _on_done(
-        self, result: JobResult, source: Source, arrays: PlaneArrays, model, after: str
+        self, result: JobResult, source: Source, arrays: PlaneArrays | None, model, after: str
     ) -> None:
         if result.outcome == "failed":
             self.said.emit(result.error_text)
@@ -95,7 +115,7 @@ class PredictionRunner(QObject):
                 show_warning(found.problem)
             self.shown.emit(found)
 
-    def _show(self, source: Source, arrays: PlaneArrays, model, found: Prediction) -> bool:
+    def _show(self, source: Source, arrays: PlaneArrays | None, model, found: Prediction) -> bool:
         layers = self._session.viewer.layers
         active = layers.selection.active
         show_prediction(self._session, source, arrays, model, found)

@@ -18,6 +18,7 @@ from napari_convnet.widgets.source import PlaneArrays, copy_plane, find_by_id
 _VERBS = {
     "classify": ("Click cells or pick patches of", "Click cells"),
     "segment": ("Paint strokes of", "Paint strokes"),
+    "locate": ("Mark positions", "Mark positions"),
 }
 
 
@@ -37,6 +38,10 @@ class AnnotatedPlane:
         To segment: ``(Y, X)`` uint8 class values.
     split
         ``"automatic"``, ``"training"`` or ``"validation"``, as the person chose for the image.
+    image_id
+        The project's id of the image: its planes are frames of one film.
+    pixel_size
+        Side of a pixel and its unit, where both are known and a pixel is square.
     """
 
     arrays: PlaneArrays | FilePlane
@@ -46,6 +51,8 @@ class AnnotatedPlane:
     patch_sizes: tuple[int, ...] = ()
     painted: np.ndarray | None = None
     split: str = "automatic"
+    image_id: int = 0
+    pixel_size: tuple[float, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -60,10 +67,9 @@ class _Annotated:
 
 def missing_annotations(session: Session) -> str:
     """Say what training lacks, in the person's words; empty when it can begin."""
-    if session.task not in _VERBS:
-        return (
-            "Networks cannot learn positions yet. They are kept, and Export writes them to a table."
-        )
+    if session.task == "locate":
+        is_marked = session.project is not None and session.project.marked_planes()
+        return "" if is_marked else "Mark positions to train."
     annotated = [
         info.name
         for info, count in zip(session.classes, session.class_counts(), strict=True)
@@ -90,13 +96,15 @@ def collect_planes(session: Session) -> tuple[AnnotatedPlane, ...]:
     session.save_tools()
     missing = missing_annotations(session)
     if missing:
-        raise UserError("CN-621" if "2 classes" in missing else "CN-622", missing)
-    splits = {image.id: image.split for image in session.project.images()}
-    opened = [image for image in _open_images(session) if splits[image.image_id] != "test"]
-    collect = _painted_planes if session.task == "segment" else _clicked_planes
+        raise UserError("CN-622" if "at least one more" in missing else "CN-621", missing)
+    records = {image.id: image for image in session.project.images()}
+    opened = [image for image in _open_images(session) if records[image.image_id].split != "test"]
+    collect = {"segment": _painted_planes, "locate": _marked_planes}.get(
+        session.task, _clicked_planes
+    )
     planes = collect(session, opened)
     lost: list[ImageRecord] = []
-    for image in session.project.images():
+    for image in records.values():
         if image.split == "test" or image.id in {o.image_id for o in opened}:
             continue
         found = _closed_planes(session, image)
@@ -117,7 +125,20 @@ def collect_planes(session: Session) -> tuple[AnnotatedPlane, ...]:
             f"{len(lost)} annotated images are left out, as their files were not found: {names}. Their "
             "annotations are safe. Open them, or find them in the list of images."
         )
-    return tuple(replace(plane, split=splits[image_id]) for image_id, plane in planes)
+    return tuple(
+        replace(
+            plane, split=records[image_id].split, image_id=image_id, pixel_size=_pixel_size(records[image_id])
+        )
+        for image_id, plane in planes
+    )  # fmt: skip
+
+
+def _pixel_size(image: ImageRecord) -> tuple[float, str] | None:
+    sizes, units = set(image.pixel_size[-2:]), set(image.units[-2:])
+    if len(sizes) != 1 or len(units) != 1 or units == {"pixel"}:
+        return None
+    size, unit = sizes.pop(), units.pop()
+    return (size, unit) if size > 0 and unit else None
 
 
 def _open_images(session: Session) -> list[OpenImage]:
@@ -169,6 +190,11 @@ def _closed_planes(session: Session, image: ImageRecord) -> _Planes:
                 painted=project.read_painting(image.id, plane.plane, plane.shape),
             )) for plane in found
         ]  # fmt: skip
+    if session.task == "locate":
+        return [
+            (image.id, _plane_of(FilePlane(image, plane), found))
+            for plane, found in _positions_by_plane(session, image.id)
+        ]
     rows: dict[tuple[int, ...], list[_Annotated]] = {}
     # Without their label layer, cells are cut out around the centres of their boxes.
     for cell in project.object_annotations(image.id):
@@ -191,6 +217,23 @@ def _plane_of(arrays: PlaneArrays | FilePlane, rows: Sequence[_Annotated]) -> An
         np.array([r.value for r in rows]),
         tuple(r.size for r in rows if r.size),
     )
+
+
+def _positions_by_plane(
+    session: Session, image_id: int
+) -> list[tuple[tuple[int, ...], list[_Annotated]]]:
+    rows: dict[tuple[int, ...], list[_Annotated]] = {}
+    for point in session.project.positions(image_id):
+        rows.setdefault(point.plane, []).append(_Annotated(0, point.centre, point.value, 0))
+    return sorted(rows.items())
+
+
+def _marked_planes(session: Session, images: Sequence[OpenImage]) -> _Planes:
+    return [
+        (image_id, _plane_of(copy_plane(session.viewer, replace(image.source, labels_id=""), plane), rows))
+        for image_id, image in {image.image_id: image for image in images}.items()
+        for plane, rows in _positions_by_plane(session, image_id)
+    ]  # fmt: skip
 
 
 def _painted_planes(session: Session, images: Sequence[OpenImage]) -> _Planes:

@@ -1,0 +1,117 @@
+"""How marked positions are learned: one in each frame of a film, or any number in an image; chosen from the data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QComboBox, QFormLayout, QWidget
+
+from napari_convnet.project import ImageRecord, MarkedPlane
+from napari_convnet.widgets.controls import text_line
+from napari_convnet.widgets.session import Session
+
+#: As in model files: the network gives one position a frame, or a map whose peaks are the positions.
+Mode = Literal["patch", "heat_map"]
+
+#: Frames up to this side are seen whole; in larger ones a map finds a position better.
+LARGEST_FRAME = 96
+_COMPLETE = "Mark all of a plane: what is not marked counts as background."
+
+
+@dataclass(frozen=True)
+class LearnedAs:
+    """A way to learn positions, and the sentence that says why it is taken."""
+
+    mode: Mode
+    reason: str
+
+
+def choose_mode(
+    marked: Sequence[MarkedPlane], images: Sequence[ImageRecord], wanted: Mode | None = None
+) -> LearnedAs:
+    """Choose from what is marked, unless the person did.
+
+    Parameters
+    ----------
+    marked
+        The planes with positions; those of the test set are not looked at.
+    wanted
+        What the person chose.
+    """
+    records = {image.id: image for image in images if image.split != "test"}
+    planes = [plane for plane in marked if plane.image_id in records]
+    if not planes:
+        return LearnedAs(wanted or "heat_map", "")
+    most = max(plane.n_positions for plane in planes)
+    side = max(_side(records[plane.image_id], plane) for plane in planes)
+    frames = f"each of {len(planes)} frames"
+    is_film = all(plane.plane for plane in planes) and len(planes) > 1
+    is_one_thing = len({value for plane in planes for value in plane.values}) == 1
+    if wanted == "patch" or (
+        wanted is None and is_film and most == 1 and is_one_thing and side <= LARGEST_FRAME
+    ):
+        return LearnedAs("patch", f"One position in {frames}: its row and column are learned.")
+    what = f"Up to {most} positions in a plane" if most > 1 else "Positions of several classes"
+    if most == 1 and is_one_thing:
+        what = f"One position in {frames if is_film else 'an image'}"
+        if is_film and side > LARGEST_FRAME:
+            what += f" of {side} pixels, too large to be seen whole"
+    return LearnedAs("heat_map", f"{what}: a map is learned whose peaks they are. {_COMPLETE}")
+
+
+def _side(image: ImageRecord, plane: MarkedPlane) -> int:
+    start = len(plane.plane)
+    return max(image.shape[start : start + 2])
+
+
+class ModeForm(QWidget):
+    """Says how the project's positions would be learned, and lets the person choose otherwise."""
+
+    mode_changed = Signal()
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self._session = session
+        self.mode: Mode = "heat_map"
+        self.choice = QComboBox()
+        for text, mode in (
+            ("automatic", None),
+            ("one position in each frame", "patch"),
+            ("any number in an image", "heat_map"),
+        ):
+            self.choice.addItem(text, mode)
+        self.choice.setAccessibleName("How positions are learned")
+        self.choice.setToolTip(
+            "One in each frame: the network gives row and column, and a film becomes a track. Any number: it "
+            "gives a map whose peaks are the positions. Automatic looks at what is marked."
+        )
+        self.reason = text_line("Why positions are learned so")
+        form = QFormLayout(self)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.addRow(self.reason)
+        form.addRow("Learn", self.choice)
+        self.choice.currentIndexChanged.connect(self._look)
+        for signal in (session.annotations_changed, session.task_changed, session.project_changed):
+            signal.connect(self._look)
+        self._look()
+
+    def _look(self, _index: int = 0) -> None:
+        """Choose anew, from counts only, as it is done with every click."""
+        if self._session.task != "locate":
+            return
+        project, before = self._session.project, self.mode
+        marked, images = (project.marked_planes(), project.images()) if project else ((), ())
+        chosen = choose_mode(marked, images, self.choice.currentData())
+        self.mode = chosen.mode
+        self.reason.setText(chosen.reason)
+        self.reason.setVisible(bool(chosen.reason))
+        if self.mode != before:
+            self.mode_changed.emit()
+
+    @property
+    def network_task(self) -> str:
+        """The task of the networks that can learn it: a map has a value a pixel, like a segmentation."""
+        return "locate" if self.mode == "patch" else "segment"

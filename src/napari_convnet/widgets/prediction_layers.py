@@ -1,0 +1,131 @@
+"""A prediction laid over its image: layers that are ours, replaced by the next prediction."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from napari.layers import Labels
+from napari.utils.notifications import show_warning
+
+from napari_convnet.classes import ClassInfo
+from napari_convnet.errors import UserError
+from napari_convnet.widgets.layers import (
+    MARK,
+    add_or_update,
+    class_layer_data,
+    find_layer,
+    image_data,
+    layer_id,
+    objects_layer_data,
+    set_object_features,
+)
+from napari_convnet.widgets.placement import placement_of
+from napari_convnet.widgets.position_layers import refuse_locked, show_positions
+from napari_convnet.widgets.prediction_result import Prediction
+from napari_convnet.widgets.session import Session
+from napari_convnet.widgets.source import PlaneArrays, Source, source_layers
+
+if TYPE_CHECKING:
+    from napari_convnet.model_file import Model
+
+
+def show_prediction(
+    session: Session, source: Source, arrays: PlaneArrays | None, model: Model, result: Prediction
+) -> None:
+    """Lay a prediction over its image and put its table where napari shows it.
+
+    ``arrays`` is the plane that was predicted, None where it was not one plane.
+
+    Raises
+    ------
+    UserError
+        CN-401 when the layers are gone or other ones now, CN-403 when a layer to be changed is locked;
+        nothing is changed then.
+    """
+    if result.is_whole:
+        return  # the dock says it and shows the table
+    images, cells = source_layers(session.viewer, source)
+    classes = tuple(ClassInfo(entry.name, entry.colour) for entry in model.card.classes)
+    if result.places is not None:
+        show_positions(session, images[0], classes, model.card.name, result)
+        return
+    if result.class_map is None:
+        _show_patches(session, images[0], arrays.plane, classes, result.table)
+        return
+    below = cells if result.task == "classify" else images[0]
+    shape = image_data(below).array.shape[: below.ndim]
+    if shape[-2:] != arrays.shape:
+        raise UserError(
+            "CN-401",
+            f"Layer '{below.name}' got other pixels while predicting (now {shape}), so the result is not shown. "
+            "Nothing was changed. Predict again.",
+        )
+    kinds = ("predicted-classes",) if cells is not None else ("predicted-mask", "predicted-objects")
+    refuse_locked([find_layer(session.viewer, kind, layer_id(below)) for kind in kinds])
+    show = partial(_show_labels, session, below, arrays.plane, shape, {"model": model.card.name})
+    if result.task == "classify":
+        show("predicted-classes", "predicted", result.class_map, classes)
+        _describe_cells(cells, result.table)
+        return
+    show("predicted-mask", "mask", result.class_map, classes)
+    objects = show("predicted-objects", "objects", result.objects, None)
+    objects.contour = objects.contour or 2
+    set_object_features(objects, result.table)
+
+
+def _describe_cells(cells: Labels, table: pd.DataFrame) -> None:
+    """Write class and probability into the table of the person's own label layer, unless it is locked."""
+    if cells.locked:
+        show_warning(
+            f"Layer '{cells.name}' is locked, so classes and probabilities were not written to its table; they are "
+            "shown in colour. Unlock it and predict again, or use Save table."
+        )
+        return
+    cells.contour = cells.contour or 1  # outlines, so that class colours can be seen
+    set_object_features(cells, table)
+
+
+def _show_labels(session, below, plane, shape, provenance, kind, suffix, result, classes) -> Labels:
+    """Show a class map (with ``classes``) or objects (None) of one plane."""
+    common = {
+        "name": f"{below.name} {suffix}", "kind": kind, "source": layer_id(below), "provenance": provenance,
+    }  # fmt: skip
+    stack, placement = (
+        _into_stack(session, kind, layer_id(below), shape, plane, result),
+        placement_of(below),
+    )
+    if classes is None:
+        return add_or_update(session.viewer, objects_layer_data(stack, placement, **common))
+    return add_or_update(session.viewer, class_layer_data(stack, classes, placement, **common))
+
+
+def _into_stack(session, kind, source_id, shape, plane, result: np.ndarray) -> np.ndarray:
+    """Put a plane's result into the whole stack, beside what other planes have."""
+    if not plane:
+        return result
+    layer = find_layer(session.viewer, kind, source_id)
+    stack = (
+        layer.data
+        if layer is not None and layer.data.shape == shape
+        else np.zeros(shape, result.dtype)
+    )
+    stack[plane] = result
+    return stack
+
+
+def _show_patches(session, image, plane, classes, table: pd.DataFrame) -> None:
+    points = np.array([(*plane, y, x) for y, x in zip(table["y"], table["x"], strict=True)])
+    colour_of = {info.name: info.colour for info in classes}
+    colours = [colour_of[name] for name in table["class"]]
+    source = layer_id(image)
+    layer = find_layer(session.viewer, "predicted-classes", source)
+    refuse_locked([layer])
+    if layer is not None:
+        session.viewer.layers.remove(layer)
+    session.viewer.add_points(
+        points, name=f"{image.name} predicted patches", features=table, face_color=colours, border_color="white",
+        size=12, metadata={MARK: {"kind": "predicted-classes", "source": source}}, **placement_of(image).as_arguments(),
+    )  # fmt: skip

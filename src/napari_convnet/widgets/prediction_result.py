@@ -1,0 +1,86 @@
+"""What a prediction found: a table, what is laid over the image, and one line for the person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from napari_convnet.images import ImageNote
+
+if TYPE_CHECKING:
+    from napari_convnet.model_file import Model
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """A model's answer for one plane.
+
+    Parameters
+    ----------
+    class_map
+        ``(Y, X)`` uint8 class values, of cells or of pixels; None for picked patches.
+    objects
+        ``(Y, X)`` int32 instance labels of a segmentation, else None.
+    table
+        One row an object: ``index`` (its label), ``class``, ``probability`` where there is one, position, area.
+    notes
+        What the person should know about the image.
+    problem
+        Why the image could not be read to its end; the result then ends there, too.
+    is_whole
+        Whether rows of the table are whole planes.
+    places, shape
+        ``(N, axes)`` positions in pixels, one a row of the table, and the shape of the image.
+    is_film
+        Whether they are one thing's, one in each frame.
+    n_planes
+        In how many planes positions were looked for.
+    """
+
+    task: str
+    class_map: np.ndarray | None
+    objects: np.ndarray | None
+    table: pd.DataFrame
+    notes: tuple[ImageNote, ...] = ()
+    problem: str = ""
+    is_whole: bool = False
+    places: np.ndarray | None = None
+    shape: tuple[int, ...] = ()
+    is_film: bool = False
+    n_planes: int = 1
+
+
+def describe_prediction(model: Model, result: Prediction) -> str:
+    """Say in one line what was found."""
+    if result.is_whole:
+        return _describe_whole(result)
+    counts = result.table["class"].value_counts()
+    found = ", ".join(
+        f"{counts.get(c.name, 0):,} {c.name}" for c in model.card.classes if not c.is_background
+    )
+    is_patches = result.task == "classify" and result.class_map is None
+    what = "patches" if is_patches else "cells" if result.task == "classify" else "objects"
+    if result.task == "locate":
+        what = "positions"
+        if result.is_film:
+            return f"One position in each of {len(result.table):,} frames, shown as a track."
+        if result.n_planes > 1:
+            what += f" in {result.n_planes:,} planes"
+        if len(result.table) == 1:
+            return f"1 {what.replace('positions', 'position')}: {result.table['class'][0]}"
+    return f"{len(result.table):,} {what}: {found}" if len(result.table) else f"No {what} found."
+
+
+def _describe_whole(result: Prediction) -> str:
+    table = result.table
+    if not len(table):
+        return "Stopped before the first image was classified."
+    if len(table) == 1:
+        row = table.iloc[0]
+        return f"The whole image is '{row['class']}' (probability {row['probability']:.2f})."
+    counts = table["class"].value_counts()
+    found = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+    return f"{len(table):,} planes, each classified as a whole: {found}"
