@@ -185,7 +185,6 @@ class NextToLabel(QObject):
         for axis in range(offset, n_hidden):
             viewer.dims.set_point(axis, centre[axis - offset])
         camera = viewer.scene.camera
-        camera.center = (*camera.center[: -viewer.dims.ndisplay], *centre[-viewer.dims.ndisplay :])
         extent = places.sizes[index] * float(np.abs(layer.scale[-2:]).max())
         wanted = share * min(viewer.canvas.size) / max(extent, 1e-9)
         low, high = layer.extent.world[:, -2:]
@@ -193,6 +192,13 @@ class NextToLabel(QObject):
         wanted = max(wanted, whole)  # never so far out that the image is smaller than the canvas
         if not 1 / _ZOOM_TOLERANCE < camera.zoom / wanted < _ZOOM_TOLERANCE:
             camera.zoom = wanted
+        if viewer.dims.ndisplay == 2:  # near a border the view ends with the image
+            half = np.asarray(viewer.canvas.size, float) / camera.zoom / 2
+            middle = (low + high) / 2
+            centre[-2:] = np.where(
+                2 * half < high - low, centre[-2:].clip(low + half, high - half), middle
+            )
+        camera.center = (*camera.center[: -viewer.dims.ndisplay], *centre[-viewer.dims.ndisplay :])
 
     def _show_mark(self, tool: AnnotationTool, places: _Places, index: int) -> None:
         layers = self._session.viewer.layers

@@ -22,7 +22,8 @@ from napari_convnet.widgets.history import Change, History
 from napari_convnet.widgets.messages import guarded
 from napari_convnet.widgets.open_image import OpenImage
 from napari_convnet.widgets.preferences import read_preferences
-from napari_convnet.widgets.source import Source
+from napari_convnet.widgets.project_names import unnamed_path
+from napari_convnet.widgets.source import Source, find_by_id
 
 if TYPE_CHECKING:
     from napari_convnet.model_file import Model
@@ -126,7 +127,11 @@ class Session(ClassEditing, QObject):
                     "CN-306", f"The folder of new projects, '{folder}', cannot be made: {error.strerror}. "
                     "Choose another in Preferences > ConvNet.",
                 ) from error  # fmt: skip
-            self.new_project(folder / f"{datetime.now():%Y-%m-%d %H.%M.%S.%f}.convnet")
+            first = (
+                find_by_id(self.viewer, self.source.image_ids[0]) if self.source.image_ids else None
+            )
+            name = "" if first is None else first.name
+            self.new_project(unnamed_path(folder, name, datetime.now()))
         return self.project
 
     def new_project(self, path: Path) -> None:

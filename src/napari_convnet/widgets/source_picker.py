@@ -167,7 +167,8 @@ class SourcePicker(QWidget):
         self._refresh_cells(before)
         self._show_level()
         rows = min(max(1, len(images)), _LIST_ROWS_SHOWN)
-        self.images.setFixedHeight(rows * max(18, self.images.sizeHintForRow(0)) + 8)
+        height = rows * max(18, self.images.sizeHintForRow(0)) + 2 * self.images.frameWidth()
+        self.images.setFixedHeight(height)
 
     def _ticks_after(self, before: Source, known: set[str], images: list[Image]) -> set[str]:
         """Return what is ticked now: what was, and channels that came together with it."""
