@@ -84,7 +84,7 @@ class Draft:
         if isinstance(settings, MaxUnpool2d):
             pools = [layer.name for layer in earlier if isinstance(layer.settings, MaxPool2d)]
             return pools[-1] if pools else IMAGE
-        return earlier[-1].inputs[0] if earlier else IMAGE
+        return _main_input(earlier[-1]) if earlier else IMAGE
 
     def _free_name(self, word: str) -> str:
         keys = {layer.key for layer in self.layers}
@@ -104,7 +104,7 @@ class Draft:
         if len(self.layers) == 1:
             raise refuse_graph("a network has at least one layer")
         gone = self.layers[index]
-        kept = [_retake(layer, gone.name, gone.inputs[0]) for layer in self.layers]
+        kept = [_retake(layer, gone.name, _main_input(gone)) for layer in self.layers]
         return Draft(tuple(kept[:index] + kept[index + 1 :]))
 
     def move(self, index: int, by: int) -> Draft:
@@ -115,7 +115,7 @@ class Draft:
         upper, lower = self.layers[first], self.layers[second]
         later = list(self.layers[second + 1 :])
         if upper.name in lower.inputs:
-            lower = _retake(lower, upper.name, upper.inputs[0])
+            lower = _retake(lower, upper.name, _main_input(upper))
             upper = dataclasses.replace(upper, inputs=(lower.name, *upper.inputs[1:]))
             later = [_retake(layer, lower.name, upper.name) for layer in later]
         return Draft((*self.layers[:first], lower, upper, *later))
@@ -259,6 +259,10 @@ def _output_fault(last: LaidOutLayer, image: Shape, n_classes: int, task: Task) 
         f"To classify {n_classes} classes, the last layer must give {n_classes} values, but '{name}' gives {got}. "
         f"End with a linear layer with 0 units, {of_classes}."
     )
+
+
+def _main_input(layer: Layer) -> str:
+    return layer.inputs[0] if layer.inputs else IMAGE
 
 
 def _retake(layer: Layer, old: str, new: str) -> Layer:
