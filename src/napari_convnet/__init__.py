@@ -35,10 +35,13 @@ _HOME_OF = {
     "UserError": "errors",
     "classify_objects": "prediction",
     "clean_image": "images",
+    "extract_features": "training",
+    "load_imagenet_network": "prediction",
     "load_model": "model_file",
     "locate_in_frames": "prediction",
     "locate_positions": "prediction",
     "make_classes": "classes",
+    "name_image": "prediction",
     "object_centres": "prediction",
     "read_sample": "sample_data",
     "run": "training",
@@ -46,6 +49,7 @@ _HOME_OF = {
     "segment_image": "prediction",
     "suggest_epochs": "training",
     "train": "training",
+    "train_on_features": "training",
 }
 
 __all__ = ["__version__", *_HOME_OF]

@@ -27,6 +27,7 @@ from napari_convnet.cli.networks import networks
 from napari_convnet.cli.options import (
     ClassNames,
     Device,
+    Features,
     Groups,
     Instances,
     ModelFile,
@@ -94,12 +95,14 @@ def train_classify(
     test_fraction: TestFraction = 0.0,
     folds: Folds = 0,
     skip_broken: SkipBroken = False,
+    features: Features = "none",
 ) -> None:
     """Train a classifier on a folder of images for each class.
 
     Ctrl+C stops the training and keeps the best model so far.
     """
     from napari_convnet.cli.class_data import DataOptions
+    from napari_convnet.cli.starting import with_start
     from napari_convnet.cli.train import Options, train_classifier
 
     data = DataOptions(
@@ -112,7 +115,7 @@ def train_classify(
         skip_broken=skip_broken,
         seed=options["seed"],
     )
-    train_classifier(folder, Options(**options), data, folds)
+    train_classifier(folder, Options(**with_start(options), features=features), data, folds)
 
 
 @train_app.command("segment")
@@ -131,29 +134,53 @@ def train_segment(
 
     Labels are 0 = not annotated, k = class k. Ctrl+C stops and keeps the best model so far.
     """
+    from napari_convnet.cli.starting import with_start
     from napari_convnet.cli.train import Options, train_segmenter
 
-    train_segmenter(
-        images, labels, Options(**options), instances=instances, class_names=classes, test=test
-    )
+    given = Options(**with_start(options))
+    train_segmenter(images, labels, given, instances=instances, class_names=classes, test=test)
 
 
 @app.command()
 def predict(
-    model: ModelFile,
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="Model file (.safetensors), or imagenet:NAME for one of torchvision's."
+        ),
+    ],
     inputs: Annotated[list[Path], typer.Argument(help="Image files or folders of images.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for the results.")
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            show_default="downloaded once", help="Weights of an imagenet:NAME (.safetensors)."
+        ),
+    ] = None,
     device: Device = "auto",
 ) -> None:
     """Apply a model to images.
 
     A classifier writes `predictions.csv`; a segmentation writes `STEM_classes.tif` and
     `STEM_objects.tif` for every image; a model that locates writes `positions.csv` and
-    `STEM_positions.png`. An image that cannot be read is named and left out.
+    `STEM_positions.png`. An image that cannot be read is named and left out. imagenet:mobilenet_v2 and its
+    kind print the five most probable of ImageNet's 1,000 names, and write `names.csv` into the folder, if any.
     """
+    if model.startswith("imagenet:"):
+        from napari_convnet.cli.imagenet import name_files
+
+        name_files(model.removeprefix("imagenet:"), inputs, output, weights, device)
+        return
+    if output is None or weights is not None:
+        raise UserError(
+            "CN-506",
+            "Give a folder for the results with -o; --weights only belongs to imagenet:NAME.",
+        )
     from napari_convnet.cli.apply import predict_files
 
-    predict_files(model, inputs, output, device)
+    predict_files(Path(model), inputs, output, device)
 
 
 @app.command()

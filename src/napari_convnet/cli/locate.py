@@ -43,6 +43,7 @@ def train_locate(
     mode. Ctrl+C stops the training and keeps the best model so far.
     """
     from napari_convnet.cli.locating import train_locator
+    from napari_convnet.cli.starting import with_start
     from napari_convnet.cli.train import Options
 
-    train_locator(images, positions, Options(**options), mode=mode, sigma=sigma)
+    train_locator(images, positions, Options(**with_start(options)), mode=mode, sigma=sigma)

@@ -52,6 +52,21 @@ Pretrained = Annotated[
 Freeze = Annotated[
     bool, typer.Option("--freeze", help="Train only the last layer of such a network.")
 ]
+StartFrom = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="MODEL.safetensors",
+        show_default="a new network",
+        help="Go on from a model: its network; classes are matched by name, new ones may come and old ones go.",
+    ),
+]
+Features = Annotated[
+    str,
+    typer.Option(
+        metavar="logistic|none",
+        help="'logistic': fit a logistic regression to the features of a pretrained network, in one pass.",
+    ),
+]
 Size = Annotated[
     int | None,
     typer.Option(

@@ -8,8 +8,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from napari_convnet.classes import MAX_CLASSES, ClassInfo, make_classes
 from napari_convnet.cli.class_data import (
     DataOptions,
@@ -27,6 +25,7 @@ from napari_convnet.cli.inputs import (
     parse_validation,
 )
 from napari_convnet.cli.reports import check_file, make_folder, write_report
+from napari_convnet.cli.starting import training_steps
 from napari_convnet.cli.trained import (
     save_or_rescue,
     say_scores,
@@ -36,13 +35,10 @@ from napari_convnet.cli.trained import (
 from napari_convnet.devices import choose_device
 from napari_convnet.errors import UserError
 from napari_convnet.folders import group_names
-from napari_convnet.model_file import Model, read_weights
+from napari_convnet.model_file import Model
 from napari_convnet.networks import (
     build_network,
     count_parameters,
-    describe_weights,
-    download_weights,
-    fetch_weights,
     network_entry,
 )
 from napari_convnet.networks.entry import Task
@@ -55,7 +51,7 @@ from napari_convnet.samples import (
     instance_classes,
 )
 from napari_convnet.settings import TrainingSettings
-from napari_convnet.training import TrainingInterrupted, suggest_epochs, train
+from napari_convnet.training import TrainingInterrupted, suggest_epochs
 
 _BATCH_SIZES = {"classify": 32, "segment": 8, "locate": 16}
 
@@ -79,6 +75,9 @@ class Options:
     device: str
     report: Path | None
     training: Mapping[str, Any] = field(default_factory=dict)
+    start_from: Path | None = None
+    start_model: Model | None = None
+    features: str = "none"
 
 
 def train_classifier(
@@ -111,7 +110,8 @@ def _cross_validate(
         root=root, data=data_options, n_folds=n_folds, size=size, output=folder,
         settings={
             **asdict(settings), "network": options.network, "epochs": options.epochs,
-            "pretrained": options.pretrained,
+            "pretrained": options.pretrained, "features": options.features,
+            "start_from": str(options.start_from or ""),
         },
         device=options.device,
     )  # fmt: skip
@@ -188,7 +188,9 @@ def check_options(options: Options, task: Task) -> TrainingSettings:
         )
     if options.report and options.report.resolve() == options.output.resolve():
         raise UserError("CN-506", "Model and report have the same name. Choose two.")
-    check_file(options.output, 4 * count_parameters(build_network(options.network, 3, 2)))
+    given = options.start_model
+    network = build_network(options.network, 3, 2) if given is None else given.network
+    check_file(options.output, 4 * count_parameters(network))
     if options.report:
         check_file(options.report)
     return settings
@@ -239,13 +241,14 @@ def _train(
     """Train; returns the best model, what broke the training off, and whether it was stopped."""
     epochs = options.epochs or suggest_epochs(samples, settings.batch_size)
     settings = replace(settings, epochs=epochs)
-    weights = _read_pretrained(options.pretrained, options.network)
     with stopped_by_interrupt() as stop:
-        steps = train(
-            samples, options.network, settings, initial_weights=weights, stop=stop, name=name
-        )
+        steps = training_steps(samples, settings, options, stop, name)
         try:
-            return follow(steps, f"training {options.network}"), None, stop.is_set()
+            model = follow(steps, f"training {options.network}")
+            if model is None:
+                say("Stopped before there was a model; nothing was written.")
+                raise SystemExit(130)
+            return model, None, stop.is_set()
         except TrainingInterrupted as error:
             return error.model, error, stop.is_set()
 
@@ -258,8 +261,10 @@ def train_and_save(
     started: float,
     finish: Callable[[Model], Model] = lambda model: model,
 ) -> None:
-    """Train, let ``finish`` add to the model (scores on a test set), and write model and report."""
-    """Train, save the model and write the report; Ctrl+C keeps the best model."""
+    """Train, let ``finish`` add to the model (scores on a test set), and write model and report.
+
+    Ctrl+C keeps the best model.
+    """
     model, broken_off, is_stopped = _train(samples, settings, options, options.output.stem)
     model = finish(model)
     path = save_or_rescue(model, options.output)
@@ -281,20 +286,3 @@ def _broken_off(error: TrainingInterrupted, kept: str) -> UserError:
         f"{error.epoch}) is {kept}. Try a smaller --batch-size or --size.",
         details=str(error.__cause__),
     )
-
-
-def _read_pretrained(source: str, network: str) -> dict[str, Tensor] | None:
-    """Return pretrained weights: none, torchvision's own, or those in a file."""
-    if source == "none":
-        return None
-    if source.endswith(".safetensors"):
-        return read_weights(source)
-    if source != "imagenet" or not network_entry(network).has_pretrained_weights:
-        raise UserError(
-            "CN-508",
-            f"--pretrained {source}: give 'none', a .safetensors file or, for torchvision's "
-            "networks, 'imagenet'.",
-        )
-    say(describe_weights(network).text)
-    follow(fetch_weights(network), "downloading")
-    return download_weights(network)

@@ -65,6 +65,13 @@ def save_or_rescue(model: Model, path: Path) -> Path:
 def say_scores(model: Model) -> None:
     """Say how good a model is on what it never saw, and what speaks against that figure."""
     scores: dict[str, Any] = dict(model.card.scores)
+    if "started_from" in scores:
+        say(scores["started_from"]["text"])
+    if "features" in scores:
+        found = scores["features"]
+        say(
+            f"{found['count']:,} features; {found['classifier']}, C = {found['C']:g} ({found['chosen_by']})"
+        )
     for part, what in (("validation", "held-out data"), ("test", "test data")):
         found = scores.get(part)
         if not found:

@@ -24,6 +24,7 @@ from napari_convnet.cli.options import (
     Report,
     Seed,
     Size,
+    StartFrom,
     Validation,
 )
 from napari_convnet.settings import TrainingSettings, field_options
@@ -42,6 +43,7 @@ _COMMON: dict[str, tuple[Any, Any]] = {
     "learning_rate": (LearningRate, None),
     "pretrained": (Pretrained, "none"),
     "freeze": (Freeze, False),
+    "start_from": (StartFrom, None),
     "size": (Size, None),
     "device": (Device, "auto"),
     "report": (Report, None),

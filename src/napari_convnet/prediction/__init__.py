@@ -10,6 +10,7 @@ from napari_convnet.prediction.classification import (
     object_centres,
 )
 from napari_convnet.prediction.fitting import check_model_fits, normalisation_of
+from napari_convnet.prediction.imagenet import load_imagenet_network, name_image
 from napari_convnet.prediction.objects import separate_objects
 from napari_convnet.prediction.positions import (
     LocatedFrames,
@@ -29,8 +30,10 @@ __all__ = [
     "check_model_fits",
     "classify_images",
     "classify_objects",
+    "load_imagenet_network",
     "locate_in_frames",
     "locate_positions",
+    "name_image",
     "normalisation_of",
     "object_centres",
     "segment_image",

@@ -14,6 +14,8 @@ from napari_convnet.training.events import (
     TrainingStarted,
     Validated,
 )
+from napari_convnet.training.features import Features, extract_features, train_on_features
+from napari_convnet.training.fine_tuning import start_from_model
 from napari_convnet.training.job import TrainingInterrupted, TrainingSet, run, train
 from napari_convnet.training.repeat import repeat_run
 
@@ -22,6 +24,7 @@ __all__ = [
     "BatchSizeReduced",
     "Checkpoint",
     "EpochFinished",
+    "Features",
     "Paused",
     "StoppedEarly",
     "Suggestion",
@@ -29,9 +32,12 @@ __all__ = [
     "TrainingSet",
     "TrainingStarted",
     "Validated",
+    "extract_features",
     "repeat_run",
     "run",
+    "start_from_model",
     "suggest_epochs",
     "suggest_settings",
     "train",
+    "train_on_features",
 ]

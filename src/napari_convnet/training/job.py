@@ -12,6 +12,7 @@ from torch import Tensor
 
 from napari_convnet.devices import choose_device, use_all_cores
 from napari_convnet.errors import UserError
+from napari_convnet.images import Normalisation
 from napari_convnet.model_file import Model
 from napari_convnet.networks import count_parameters, network_entry, parameter_groups
 from napari_convnet.progress import Progress
@@ -21,6 +22,11 @@ from napari_convnet.training.checkpoint import Checkpoint, Keeper, check_same, r
 from napari_convnet.training.defaults import default_network, network_task
 from napari_convnet.training.events import TrainingStarted
 from napari_convnet.training.final import final_scores
+from napari_convnet.training.fine_tuning import (
+    check_same_network,
+    start_from_model,
+    with_normalisation,
+)
 from napari_convnet.training.loop import TrainingLoop
 from napari_convnet.training.outcome import best_network, describe_scores
 from napari_convnet.training.recipe import Recipe
@@ -80,6 +86,7 @@ def train(
     *,
     network_settings: Mapping[str, Any] | None = None,
     initial_weights: Mapping[str, Tensor] | None = None,
+    initial_model: Model | None = None,
     stop: threading.Event | None = None,
     pause: threading.Event | None = None,
     name: str = "model",
@@ -102,6 +109,8 @@ def train(
         Settings of the network, see the catalogue.
     initial_weights
         Pretrained state dict; see `napari_convnet.networks.adapt_weights`.
+    initial_model
+        Model to go on from instead, whose network is taken; see `start_from_model`.
     stop
         Looked at after every batch; once set, the epoch is measured as it is and the best model so
         far is returned.
@@ -137,7 +146,8 @@ def train(
     UserError
         CN-202 if the numbers are no longer finite in the first epoch; CN-510 if only the last layer
         shall learn and there are no weights for the others; CN-204 if a state belongs to another
-        training; CN-111, CN-203 and CN-50x for weights, a device or settings that do not fit.
+        training; CN-106, CN-536 and CN-537 if the model to start from does not fit; CN-111, CN-203 and
+        CN-50x for weights, a device or settings that do not fit.
     TrainingInterrupted
         If memory runs out or anything else fails after the first epoch; it carries the best model.
 
@@ -151,8 +161,10 @@ def train(
     if replay:
         torch.set_num_threads(replay.threads)
     recipe = _recipe(
-        samples, network, settings, network_settings, initial_weights, name, resume_from
-    )
+        samples, network, settings, network_settings, initial_weights, name, resume_from,
+        initial_model,
+    )  # fmt: skip
+    samples = recipe.samples
     loop = _begin(recipe, resume_from, replay)
     if keep:
         loop.keep = Keeper(keep, recipe.as_dict(), keep_seconds)
@@ -183,16 +195,29 @@ def _recipe(
     initial_weights: Mapping[str, Tensor] | None,
     name: str,
     resume_from: Checkpoint | None,
+    initial_model: Model | None = None,
 ) -> Recipe:
     """Fill what was not given: from the training that is resumed, else by default."""
     before = resume_from.recipe if resume_from else {}
+    if "normalisation" in before:  # of a model that it started from
+        samples = with_normalisation(samples, _normalisation(before["normalisation"]))
+    if settings is None:
+        settings = TrainingSettings.from_record(before.get("settings", {}))
+    if initial_model is not None:
+        check_same_network(initial_model, network, network_settings, initial_weights)
+        start = start_from_model(samples, initial_model, settings)
+        return Recipe(
+            start.samples, start.network, start.network_settings, settings, start.weights, name, start.facts
+        )  # fmt: skip
     network = network or before.get("network") or default_network(samples)
     network_entry(network, network_task(samples))
     if network_settings is None:
         network_settings = before.get("network_settings", {})
-    if settings is None:
-        settings = TrainingSettings.from_record(before.get("settings", {}))
     return Recipe(samples, network, dict(network_settings), settings, initial_weights, name)
+
+
+def _normalisation(record: Mapping[str, Any]) -> Normalisation:
+    return Normalisation(record["mode"], tuple(record["mean"]), tuple(record["std"]))
 
 
 def _begin(recipe: Recipe, resume_from: Checkpoint | None, replay: Replay | None) -> TrainingLoop:

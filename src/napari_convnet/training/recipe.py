@@ -32,7 +32,7 @@ from napari_convnet.training.randomness import own_random
 
 @dataclass(frozen=True, eq=False)
 class Recipe:
-    """Samples, network, settings and first weights of a training."""
+    """Samples, network, settings and first weights of a training, and from which model they came."""
 
     samples: TrainingSet
     network: str
@@ -40,6 +40,7 @@ class Recipe:
     settings: TrainingSettings
     initial_weights: Mapping[str, Tensor] | None
     name: str
+    started_from: Mapping[str, Any] | None = None
 
     def build(self, is_resumed: bool = False) -> nn.Module:
         """Return the network as the training begins with it.
@@ -49,7 +50,7 @@ class Recipe:
         UserError
             CN-510 if layers shall keep weights that they do not have.
         """
-        settings, samples = self.settings, self.samples
+        settings = self.settings
         is_frozen = settings.freeze_backbone or self.network == "vgg16_frozen"
         if is_frozen and self.initial_weights is None and not is_resumed:
             raise UserError(
@@ -58,23 +59,30 @@ class Recipe:
                 "weights, so they know nothing. Nothing was changed. Choose pretrained weights, or train "
                 "all layers.",
             )
-        with own_random(settings.seed, 0, torch.device("cpu")):
-            module = build_network(
-                self.network,
-                samples.in_channels,
-                output_count(samples),
-                samples.input_size,
-                **self.network_settings,
-            )
+        module = self.random_network()
         if self.initial_weights is not None:
             adapt_weights(module, self.initial_weights)
         if settings.freeze_backbone:
             freeze(module, self.network, settings.unfreeze_last_blocks)
         return module
 
+    def random_network(self) -> nn.Module:
+        """Return the network with random weights, which the seed draws."""
+        samples = self.samples
+        with own_random(self.settings.seed, 0, torch.device("cpu")):
+            return build_network(
+                self.network,
+                samples.in_channels,
+                output_count(samples),
+                samples.input_size,
+                **self.network_settings,
+            )
+
     def card(self, scores: dict[str, Any]) -> ModelCard:
         """Return the card of the model that was trained."""
         samples = self.samples
+        if self.started_from is not None:
+            scores = {**scores, "started_from": dict(self.started_from)}
         segments = samples.task == "segment"
         background = background_index(samples.classes) if segments else -1
         return ModelCard(
@@ -107,6 +115,7 @@ class Recipe:
             "network_settings": self.network_settings,
             "settings": asdict(self.settings),
             "data_sha256": fingerprint(self.samples),
+            "normalisation": asdict(self.samples.normalisation),
             "weights_sha256": None if weights is None else fingerprint(dict(weights)),
             "threads": torch.get_num_threads(),
         }

@@ -13,6 +13,7 @@ from napari_convnet.model_file import Model
 from napari_convnet.progress import Progress
 from napari_convnet.samples import TrainingSet
 from napari_convnet.settings import TrainingSettings
+from napari_convnet.training.fine_tuning import start_from_model
 from napari_convnet.training.job import Replay, train
 from napari_convnet.training.recipe import fingerprint
 
@@ -28,6 +29,7 @@ def repeat_run(
     samples: TrainingSet,
     *,
     initial_weights: Mapping[str, Tensor] | None = None,
+    initial_model: Model | None = None,
     stop: threading.Event | None = None,
     name: str = "model",
 ) -> Generator[Progress, None, Model]:
@@ -40,7 +42,7 @@ def repeat_run(
     ----------
     record
         A run's record in the project, or a model's card.
-    samples, initial_weights
+    samples, initial_weights, initial_model
         What the run was trained on and started from.
 
     Yields
@@ -56,6 +58,10 @@ def repeat_run(
     recipe = record.scores.get("repeat")
     if not isinstance(recipe, Mapping):
         raise _refusal("it was made by an older program, which did not write down how")
+    settings = TrainingSettings.from_record(recipe["settings"])
+    if initial_model is not None:
+        start = start_from_model(samples, initial_model, settings)
+        samples, initial_weights = start.samples, start.weights
     if fingerprint(samples) != recipe["data_sha256"]:
         raise _refusal("the annotations or their split have changed since")
     found = None if initial_weights is None else fingerprint(dict(initial_weights))
@@ -65,7 +71,7 @@ def repeat_run(
         yield from train(
             samples,
             recipe["network"],
-            TrainingSettings.from_record(recipe["settings"]),
+            settings,
             network_settings=recipe["network_settings"],
             initial_weights=initial_weights,
             stop=stop,
