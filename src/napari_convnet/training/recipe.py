@@ -115,7 +115,9 @@ class Recipe:
             "network_settings": self.network_settings,
             "settings": asdict(self.settings),
             "data_sha256": fingerprint(self.samples),
-            "normalisation": asdict(self.samples.normalisation),
+            "normalisation": NormalisationCard(**asdict(self.samples.normalisation)).model_dump(
+                mode="json"
+            ),
             "weights_sha256": None if weights is None else fingerprint(dict(weights)),
             "threads": torch.get_num_threads(),
         }
