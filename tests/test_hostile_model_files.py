@@ -22,6 +22,7 @@ import torch
 
 from model_file_builders import put_together, raw_file, small_model, take_apart
 from napari_convnet.model_file import model_bytes
+from napari_convnet.model_file.card import FORMAT_VERSION
 from napari_convnet.networks.network_settings import STARTER_GRAPH
 
 CANARY = Path(os.environ.get("TMPDIR", "/tmp")) / f"napari-convnet-canary-{os.getpid()}"
@@ -220,7 +221,7 @@ def lying_cards() -> dict[str, bytes]:
         "no_version": {"format_version": None},
         "text_version": {"format_version": "1"},
         "version_0": {"format_version": 0},
-        "newer": {"format_version": 2},
+        "newer": {"format_version": FORMAT_VERSION + 1},
     }
     files = {f"card_{key}": put_together(tensors, {**card, **new}) for key, new in changes.items()}
     nested = "[" * 100_000 + "]" * 100_000

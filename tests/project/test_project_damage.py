@@ -12,6 +12,7 @@ from project_helpers import content
 
 from napari_convnet.errors import UserError
 from napari_convnet.project import Project, backups_of
+from napari_convnet.project.schema import FORMAT_VERSION
 
 
 def refusal(path, **options):
@@ -27,10 +28,10 @@ def refusal(path, **options):
 
 def test_a_newer_format_is_refused_and_untouched(filled, folder):
     with closing(sqlite3.connect(filled)) as raw:
-        raw.execute("PRAGMA user_version = 3")
+        raw.execute(f"PRAGMA user_version = {FORMAT_VERSION + 1}")
     error = refusal(filled, backup_folder=folder)
     assert error.code == "CN-304"
-    assert "format 3" in error.message
+    assert f"format {FORMAT_VERSION + 1}" in error.message
 
 
 def test_foreign_and_empty_files_are_refused_and_untouched(tmp_path):

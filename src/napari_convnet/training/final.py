@@ -52,6 +52,9 @@ def final_scores(
             f"Its intervals and its temperature could not be measured: {shown_name(str(error))}."
         )
         return {**scores, "warning": f"{scores.get('warning', '')} {reason}".strip()}, 1.0
+    if not np.isfinite(logits).all():
+        reason = "Its intervals and its temperature could not be measured: held-out samples give no valid numbers."
+        return {**scores, "warning": f"{scores.get('warning', '')} {reason}".strip()}, 1.0
     temperature = fit_temperature(truth, logits)
     before = reliability(truth, np.exp(log_softmax(logits)))
     held = samples.split.validation

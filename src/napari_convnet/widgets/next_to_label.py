@@ -16,6 +16,7 @@ from napari_convnet.next_to_label import choose_next, grid_index, grid_places, n
 from napari_convnet.widgets.annotation_tools import AnnotationTool
 from napari_convnet.widgets.cell_tool import CellTool
 from napari_convnet.widgets.layers import MARK, find_layer, image_data
+from napari_convnet.widgets.looking import look_at
 from napari_convnet.widgets.messages import guarded
 from napari_convnet.widgets.patch_tool import PatchTool
 from napari_convnet.widgets.placement import placement_of
@@ -26,8 +27,6 @@ from napari_convnet.widgets.source import current_plane, find_by_id
 _KIND = "next-to-label"
 #: A cell fills about this share of the view, a square of the grid nearly all of it.
 _CELL_SHARE, _SQUARE_SHARE = 0.12, 0.9
-#: The zoom stays as it is if what is shown is not this many times too large or too small.
-_ZOOM_TOLERANCE = 2.0
 _LEAST_SQUARE, _SQUARES_PER_SIDE, _SQUARES_READ_AT_ONCE = 128, 8, 256
 _ORDER = "Drawn by chance, far from what is annotated."
 
@@ -138,7 +137,9 @@ class NextToLabel(QObject):
             n = f"{len(places.values):,}"
             self._say(f"All {n} {what}s here are annotated. Go on with the next image or plane.")
             return
-        self._look_at(places, index, _CELL_SHARE if what == "cell" else _SQUARE_SHARE)
+        share = _CELL_SHARE if what == "cell" else _SQUARE_SHARE
+        viewer = self._session.viewer
+        look_at(viewer, places.layer, places.centres[index], places.sizes[index], share)
         self._show_mark(tool, places, index)
         left = int((places.values == 0).sum())
         self._say(f"One of up to {left:,} {what}s without annotation. {_ORDER} N goes on.")
@@ -174,31 +175,6 @@ class NextToLabel(QObject):
             places = _cell_places(tool) if is_cells else _grid_places(tool, image, plane, size)
             self._places[key] = places
         return places
-
-    # The view ---------------------------------------------------------------------------------
-
-    def _look_at(self, places: _Places, index: int, share: float) -> None:
-        viewer, layer = self._session.viewer, places.layer
-        centre = np.asarray(layer.data_to_world(places.centres[index]), float)
-        n_hidden = viewer.dims.ndim - viewer.dims.ndisplay
-        offset = viewer.dims.ndim - len(centre)
-        for axis in range(offset, n_hidden):
-            viewer.dims.set_point(axis, centre[axis - offset])
-        camera = viewer.scene.camera
-        extent = places.sizes[index] * float(np.abs(layer.scale[-2:]).max())
-        wanted = share * min(viewer.canvas.size) / max(extent, 1e-9)
-        low, high = layer.extent.world[:, -2:]
-        whole = min(np.asarray(viewer.canvas.size, float) / np.maximum(high - low, 1e-9))
-        wanted = max(wanted, whole)  # never so far out that the image is smaller than the canvas
-        if not 1 / _ZOOM_TOLERANCE < camera.zoom / wanted < _ZOOM_TOLERANCE:
-            camera.zoom = wanted
-        if viewer.dims.ndisplay == 2:  # near a border the view ends with the image
-            half = np.asarray(viewer.canvas.size, float) / camera.zoom / 2
-            middle = (low + high) / 2
-            centre[-2:] = np.where(
-                2 * half < high - low, centre[-2:].clip(low + half, high - half), middle
-            )
-        camera.center = (*camera.center[: -viewer.dims.ndisplay], *centre[-viewer.dims.ndisplay :])
 
     def _show_mark(self, tool: AnnotationTool, places: _Places, index: int) -> None:
         layers = self._session.viewer.layers
