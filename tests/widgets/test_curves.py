@@ -7,7 +7,9 @@ import pytest
 from napari.utils.theme import get_theme
 from qtpy.QtGui import QColor
 
-from napari_convnet.widgets.curves import _COLOURS, _MOST_POINTS, Curves
+from napari_convnet.widgets.curve_points import MOST_POINTS
+from napari_convnet.widgets.curve_style import COLOURS
+from napari_convnet.widgets.curves import Curves
 
 
 @pytest.fixture
@@ -70,12 +72,12 @@ def test_clear_forgets_everything_and_may_rename_the_score(curves, qtbot):
 
 
 def test_long_trainings_are_thinned_and_keep_their_course(curves, qtbot):
-    n = 5 * _MOST_POINTS
+    n = 5 * MOST_POINTS
     for step in range(n):
         curves.add_batch(step, step / n)
     qtbot.waitUntil(lambda: bool(drawn(curves, "batch")))
     steps, values = np.transpose(drawn(curves, "batch"))
-    assert len(steps) < _MOST_POINTS
+    assert len(steps) < MOST_POINTS
     assert steps[-1] > 0.99 * n
     np.testing.assert_allclose(values, steps / n)
 
@@ -89,7 +91,7 @@ def test_the_curves_follow_the_theme(curves, viewer):
         viewer.theme = theme
         assert look() == (
             QColor(get_theme(theme).background.as_hex()).name(),
-            _COLOURS[theme]["training"],
+            COLOURS[theme]["training"],
         )
 
 
@@ -102,7 +104,7 @@ def test_lines_stand_out_from_the_background(theme):
 
     background = luminance(get_theme(theme).background.as_hex())
     for name in ("training", "validation", "score"):
-        low, high = sorted((background, luminance(_COLOURS[theme][name])))
+        low, high = sorted((background, luminance(COLOURS[theme][name])))
         assert (high + 0.05) / (low + 0.05) >= 3, name
 
 

@@ -45,6 +45,19 @@ class Runs(Checkpoints):
         self._started_here.add(run_id)
         return run_id
 
+    def continue_run(self, run_id: int) -> None:
+        """Go on with the record of a training that was interrupted or stopped; what it has stays until it ends.
+
+        Raises
+        ------
+        UserError
+            CN-331 if there is no such run.
+        """
+        values = self._run_values(int(run_id))
+        with self._store.transaction() as connection:
+            put(connection, "run", (*values[:6], None, None, *values[8:]))
+        self._started_here.add(int(run_id))
+
     def record_epoch(self, run_id: int, epoch: int, curves: Mapping[str, float]) -> None:
         """Write the curve values of one epoch."""
         text = json_object(curves)

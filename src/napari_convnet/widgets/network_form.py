@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QSpinBox, QVBoxLayout, QWidget
-from superqt import QCollapsible
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QLabel,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_convnet.networks import NETWORKS
-from napari_convnet.settings import TrainingSettings
-from napari_convnet.widgets.settings_form import SettingsForm
+from napari_convnet.widgets.controls import push_button, row, text_line
+from napari_convnet.widgets.network_choice import NetworkChoice
+from napari_convnet.widgets.settings_control import make_narrow
+from napari_convnet.widgets.training_options import TrainingOptions
 
 NETWORKS_BY_TASK = {
     task: tuple(entry.network_id for entry in NETWORKS.values() if entry.task == task)
-    for task in ("classify", "segment")
+    for task in ("classify", "segment", "locate")
 }
-_BATCH_SIZES = {"classify": 16, "segment": 8}
-_OPTIONS = (
-    "learning_rate", "batch_size", "validation_fraction", "max_seconds", "weight_decay", "augment",
-    "balance", "freeze_backbone", "seed",
-)  # fmt: skip
-
 
 _SIZE_TIPS = {
     False: "Side of the square that is cut around a cell or shown at once.",
@@ -31,52 +35,85 @@ _SIZE_TIPS = {
 
 
 class NetworkForm(QWidget):
-    """The Train dock's form; `said` carries what a person should know before pressing Train."""
+    """The Train dock's form; `said` carries what a person should know before pressing Train.
+
+    Parameters
+    ----------
+    memory
+        What was set for each task, kept by the caller for as long as it likes.
+    """
 
     said = Signal(str)
 
-    def __init__(self) -> None:
+    def __init__(self, memory: dict[str, dict[str, Any]] | None = None) -> None:
         super().__init__()
-        self._file = ""
-        self.network = _choice("Network", "Which network learns. The first one is a good start.")
+        self._memory = {} if memory is None else memory
+        self._file = self._shown = ""
+        self.network = NetworkChoice()
+        self.table_button = push_button(
+            "Table…", "Show its layers, what training takes, and how long an epoch is."
+        )
+        self.design_button = push_button(
+            "Design…", "Put layers together yourself, or change a network of the courses."
+        )
+        network_row = row(self.network, self.table_button, self.design_button)
+        network_row.setStretch(0, 1)
         self.pretrained = _choice(
             "Start from",
             "Random weights need nothing. Pretrained ones learn faster from few samples.",
         )
-        self.epochs = _number(
-            "Epochs", "Passes over the training samples; automatic fits their number.", 0, 10_000
-        )
-        self.patch_size = _number("Patch size", _SIZE_TIPS[False], 0, 1024)
-        self.patch_size.setSuffix(" px")
         form = QFormLayout()
         form.setContentsMargins(0, 0, 0, 0)
-        for label, control in (
-            ("Network", self.network), ("Start from", self.pretrained),
-            ("Epochs", self.epochs), ("Patch size", self.patch_size),
-        ):  # fmt: skip
+        for label, control in (("Network", network_row), ("Start from", self.pretrained)):
             form.addRow(label, control)
-        self._size_label = form.labelForField(self.patch_size)
-        self.options = SettingsForm(TrainingSettings, _OPTIONS)
-        self.more = QCollapsible("More options")
-        self.more.setDuration(0)
-        self.more.addWidget(self.options)
-        toggle = self.more.toggleButton()
-        toggle.setAccessibleName("More options")
-        toggle.setToolTip("Show or hide the further settings of training.")
+        self.options = TrainingOptions()
+        self.epochs = self.options.basic.controls["epochs"].native
+        self.patch_size = _number("Patch size", _SIZE_TIPS[False], 0, 1024)
+        self.patch_size.setSuffix(" px")
+        self._size_label = QLabel("Patch size")
+        self.options.basic.add(self._size_label, self.patch_size)
+        self.why = text_line("Why automatic settings are as they are")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(form)
-        layout.addWidget(self.more)
-        self.network.currentTextChanged.connect(self._show_network)
+        layout.addWidget(self.options)
+        layout.addWidget(self.why)
+        self.network.currentIndexChanged.connect(self._show_network)
         self.pretrained.activated.connect(self._choose_pretrained)
 
-    def show_task(self, task: str, whole_images: bool = False) -> None:
-        """Offer the networks of a task; whole images are resized where patches would be cut."""
+    def show_task(self, task: str, whole_images: bool = False, kept_as: str = "") -> None:
+        """Offer the networks of a task as they were set before; whole images are resized where patches would be cut."""
+        key = f"{kept_as} {task} {'whole' * whole_images}"
+        if key == self._shown:
+            return
+        self.remember()
+        self._shown = key
         self._size_label.setText("Image size" if whole_images else "Patch size")
         self.patch_size.setToolTip(_SIZE_TIPS[whole_images])
-        self.network.clear()
-        self.network.addItems(NETWORKS_BY_TASK.get(task, ()))
-        self.options.set_value({"batch_size": _BATCH_SIZES.get(task, 16)})
+        self.network.show_task(task)
+        self._recall(self._memory.get(key, {}))
+
+    def remember(self) -> None:
+        """Keep in the memory what is set for the task that is shown."""
+        if self._shown:
+            self._memory[self._shown] = {
+                "network": self.network.currentText(), "pretrained": self.pretrained.currentData(),
+                "file": self._file, "patch_size": self.patch_size.value(),
+                "options": self.options.changed_values(),
+            }  # fmt: skip
+
+    def _recall(self, kept: dict[str, Any]) -> None:
+        self.network.setCurrentText(kept.get("network", self.network.currentText()))
+        self._file = kept.get("file", "")
+        index = max(0, self.pretrained.findData(kept.get("pretrained", "none")))
+        self.pretrained.setCurrentIndex(index)
+        if self.pretrained.currentData() == "file":
+            self.pretrained.setItemText(index, f"{Path(self._file).name}…")
+        self.patch_size.setValue(kept.get("patch_size", 0))
+        self.patch_size.setSpecialValueText("auto")
+        self.why.hide()
+        self.options.forget()
+        self.options.set_value(kept.get("options", {}))
 
     @property
     def weights(self) -> str:
@@ -84,30 +121,31 @@ class NetworkForm(QWidget):
         chosen = self.pretrained.currentData()
         return self._file if chosen == "file" else chosen or "none"
 
-    def settings(self, device: str) -> TrainingSettings:
-        """Return how to train.
-
-        Raises
-        ------
-        UserError
-            CN-501 for a value out of its range.
-        """
-        epochs = self.epochs.value() or TrainingSettings.epochs
-        return TrainingSettings(device=device, epochs=epochs, **self.options.value())
-
     def record(self) -> dict[str, Any]:
         """Return what the project keeps of a run's settings; 0 means chosen from the data."""
+        options = {
+            name: 0 if value is None else value for name, value in self.options.value().items()
+        }
         return {
-            "epochs": self.epochs.value(),
+            **options,
             "patch_size": self.patch_size.value(),
             "weights": Path(self.weights).name,
-            **self.options.value(),
+            "pretrained": self.weights,
         }
 
-    def _show_network(self, network: str) -> None:
+    def explain(self, values: Mapping[str, Any], reasons: Mapping[str, str]) -> None:
+        """Show what automatic settings have become, and why."""
+        self.options.explain(values, reasons)
+        self.patch_size.setSpecialValueText(f"auto: {values['patch_size']} px")
+        chosen = [reasons[name] for name in sorted(self.options.automatic) if name in reasons]
+        self.why.setText(f"Why: {' '.join(chosen)}")
+        self.why.setVisible(bool(chosen))
+
+    def _show_network(self, _index: int) -> None:
+        network = self.network.network_id
         if not network:
             return
-        self.options.set_value({"learning_rate": NETWORKS[network].learning_rate})
+        self.options.set_defaults({"learning_rate": NETWORKS[network].learning_rate})
         self.pretrained.clear()
         self.pretrained.addItem("random weights", "none")
         if NETWORKS[network].has_pretrained_weights:
@@ -117,7 +155,7 @@ class NetworkForm(QWidget):
     def _choose_pretrained(self, index: int) -> None:
         chosen = self.pretrained.currentData()
         if chosen == "imagenet":
-            self.said.emit(_imagenet_note(self.network.currentText()))
+            self.said.emit(_imagenet_note(self.network.network_id))
         elif chosen == "file":
             title, kinds = "Pretrained weights", "Weights (*.safetensors)"
             path, _ = QFileDialog.getOpenFileName(self, title, str(Path.home()), kinds)
@@ -151,5 +189,6 @@ def _number(name: str, tooltip: str, low: int, high: int) -> QSpinBox:
     box.setAccessibleName(name)
     box.setToolTip(tooltip)
     box.setRange(low, high)
-    box.setSpecialValueText("automatic")
+    box.setSpecialValueText("auto")
+    make_narrow(box)
     return box

@@ -9,6 +9,8 @@ from qtpy.QtWidgets import QAbstractSpinBox, QCheckBox, QComboBox, QDoubleSpinBo
 
 #: A number with steps as small as this is shown as 1e-05 and goes up and down by a tenth of itself.
 _TINY_STEP = 1e-5
+#: A range that begins here means with it: as suits the task.
+_AS_SUITS = -1.0
 
 
 class SettingControl(QObject):
@@ -79,7 +81,7 @@ class SettingControl(QObject):
     def explain(self, value: Any, reason: str) -> None:
         """Show what an automatic setting has become, and why."""
         if self._is_automatic:
-            self.native.setSpecialValueText("automatic" if value is None else f"auto: {value}")
+            self.native.setSpecialValueText("auto" if value is None else f"auto: {value}")
         tooltip = self.native.toolTip().split("\n")[0]
         self.native.setToolTip(f"{tooltip}\n{reason}".strip())
 
@@ -101,10 +103,16 @@ def _make(kind: type, options: dict[str, Any], automatic: bool) -> QWidget:
     else:
         combo = _CalmSpinBox() if kind is int else _number_box(options)
         combo.setRange(options["min"] - automatic, options["max"])
-        combo.setSpecialValueText("automatic" if automatic else "")
-        combo.setMinimumWidth(60)  # its largest number would make it as wide as the dock
+        combo.setSpecialValueText("auto" if automatic or options["min"] == _AS_SUITS else "")
+        make_narrow(combo)
     combo.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
     return combo
+
+
+def make_narrow(box: QAbstractSpinBox) -> None:
+    """Let two number boxes with their labels stand side by side in a dock: arrow keys and wheel do the steps."""
+    box.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
+    box.setStyleSheet("QAbstractSpinBox { min-width: 44px; padding: 3px 2px; }")
 
 
 def _number_box(options: dict[str, Any]) -> QDoubleSpinBox:

@@ -13,6 +13,9 @@ from napari_convnet.settings import field_options
 from napari_convnet.widgets.controls import row
 from napari_convnet.widgets.settings_control import SettingControl
 
+#: Longer labels wrap.
+_LABEL_WIDTH = 120
+
 
 class SettingsForm(QWidget):
     """One control for each named field; `value` and `set_value` speak dictionaries.
@@ -56,6 +59,8 @@ class SettingsForm(QWidget):
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setVerticalSpacing(4)
+        if columns == 1:
+            self._grid.setColumnMinimumWidth(0, _LABEL_WIDTH)
         for column in range(columns):
             self._grid.setColumnStretch(2 * column + 1, 1)
         self._lay_out(options)
@@ -107,6 +112,7 @@ class SettingsForm(QWidget):
             else:
                 names, text, widget = (name,), name_of(name, options[name]), control.native
             label = QLabel(text)
+            label.setWordWrap(self._columns == 1)
             self._labels.append((label, names))
             self.add(label, widget)
 

@@ -1,32 +1,46 @@
-"""The Train dock: what would be learned from what, Train, Stop, curves, and the model that comes out."""
+"""The Train dock: what would be learned from what, Train, Pause, Stop, curves, and the model that comes out."""
 
 from __future__ import annotations
 
+import weakref
 from datetime import datetime
+from typing import Any
 
 from napari.utils.notifications import show_warning
 from napari.viewer import Viewer
 from qtpy.QtWidgets import QProgressBar
 
 from napari_convnet.progress import Progress
+from napari_convnet.widgets.augmentation_preview import AugmentationPreview
 from napari_convnet.widgets.background import JobResult
 from napari_convnet.widgets.controls import push_button, row, scrolling_column, text_line
-from napari_convnet.widgets.curves import Curves
 from napari_convnet.widgets.device_line import DeviceLine
 from napari_convnet.widgets.dock import Dock
 from napari_convnet.widgets.folder_job import FolderRequest
 from napari_convnet.widgets.folder_panel import FolderPanel
 from napari_convnet.widgets.image_notes import new_notes
+from napari_convnet.widgets.live_view import LiveView
 from napari_convnet.widgets.messages import guarded
 from napari_convnet.widgets.model_bar import ModelBar
-from napari_convnet.widgets.network_form import NETWORKS_BY_TASK, NetworkForm
+from napari_convnet.widgets.network_form import NetworkForm
+from napari_convnet.widgets.network_windows import NetworkWindows
+from napari_convnet.widgets.position_mode import ModeForm
+from napari_convnet.widgets.position_training import score_axis
 from napari_convnet.widgets.prediction_runner import PredictionRunner
 from napari_convnet.widgets.preferences import read_preferences
+from napari_convnet.widgets.result_bar import ResultBar
+from napari_convnet.widgets.resuming import ResumeBar, Unfinished, request_again
+from napari_convnet.widgets.session import Session
 from napari_convnet.widgets.training_data import collect_planes, missing_annotations
 from napari_convnet.widgets.training_job import TrainingRequest, kept_model
 from napari_convnet.widgets.training_runner import TrainingRunner
+from napari_convnet.widgets.training_words import batch_text, describe_scores, refused_resume
 
-_CURVES_HEIGHT = 240  # all of the dock fits on a screen of 800 rows
+_UNITS = {"classify": "annotations", "segment": "painted pixels", "locate": "positions"}
+#: What was set for each task, for as long as the session lives.
+_MEMORIES: weakref.WeakKeyDictionary[Session, dict[str, dict[str, Any]]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 class TrainDock(Dock):
@@ -45,41 +59,57 @@ class TrainDock(Dock):
     def _build(self) -> None:
         self.summary = text_line("What training would use")
         self.folder_panel = FolderPanel(self)
-        self.form = NetworkForm()
+        self.mode_form = ModeForm(self.session)
+        self.form = NetworkForm(_MEMORIES.setdefault(self.session, {}))
         self.train_button = push_button(
             "Train", "Train on everything that is annotated.", self.train
         )
+        self.pause_button = push_button(
+            "Pause",
+            "Wait after this step; nothing is lost, and the time does not count.",
+            self.pause,
+        )
         self.stop_button = push_button("Stop", "Stop and keep the best model so far.", self.stop)
+        self.resume_bar = ResumeBar(self.session)
         self.bar = QProgressBar()
         self.bar.setAccessibleName("Training progress")
         self.bar.setTextVisible(False)
         self.time_line = text_line("Time left")
-        self.curves = Curves(self.session.viewer)
-        self.curves.setFixedHeight(_CURVES_HEIGHT)
-        self.curves.hide()
+        self.live = LiveView(self.session.viewer)
+        self.curves = self.live.curves
+        self.live.hide()
         self.result = text_line("Result of training")
         self.model_bar = ModelBar(self.session)
+        self.result_bar = ResultBar(self)
         self.device_line = DeviceLine()
         column = scrolling_column(self)
         column.addWidget(self.summary)
         column.addWidget(self.folder_panel)
+        column.addWidget(self.mode_form)
         column.addWidget(self.form)
-        column.addLayout(row(self.train_button, self.stop_button))
+        column.addWidget(self.resume_bar)
+        column.addLayout(row(self.train_button, self.pause_button, self.stop_button))
         column.addWidget(self.bar)
         column.addWidget(self.time_line)
-        column.addWidget(self.curves)
+        column.addWidget(self.live)
         column.addWidget(self.result)
         column.addWidget(self.model_bar)
+        column.addWidget(self.result_bar)
         column.addWidget(self.device_line)
         column.addStretch()
 
     def _connect(self) -> None:
         session = self.session
+        self.windows = NetworkWindows(self, session, self.form, self.folder_panel)
         self.training.changed.connect(self._show_state)
         self.predicting.changed.connect(self._show_state)
         self.predicting.said.connect(self._say)
+        self.training.changed.connect(self._hide_offer)
         self.form.said.connect(self._say)
+        self.form.options.preview_asked.connect(self.preview)
+        self.resume_bar.asked.connect(self.resume)
         self.folder_panel.changed.connect(self._show_task)
+        self.mode_form.mode_changed.connect(self._show_task)
         session.task_changed.connect(self._show_task)
         session.annotations_changed.connect(self._show_summary)
         session.classes_changed.connect(self._show_summary)
@@ -89,11 +119,17 @@ class TrainDock(Dock):
 
     def release(self) -> None:
         """Let go of the viewer, which outlives the dock."""
-        self.curves.release()
+        self.form.remember()
+        self.live.release()
 
     def _show_task(self) -> None:
-        self.form.setVisible(self._task in NETWORKS_BY_TASK)
-        self.form.show_task(self._task, whole_images=self.folder_panel.folder is not None)
+        task = self._task
+        self.mode_form.setVisible(task == "locate")
+        self.form.show_task(
+            self.mode_form.network_task if task == "locate" else task,
+            whole_images=self.folder_panel.folder is not None,
+            kept_as=task,
+        )
         self._show_summary()
 
     @property
@@ -108,7 +144,7 @@ class TrainDock(Dock):
             self._show_state()
             return
         names, counts = [info.name for info in self.session.classes], self.session.class_counts()
-        unit = "painted pixels" if self.session.task == "segment" else "annotations"
+        unit = _UNITS[self.session.task]
         parts = ", ".join(f"{name}: {count:,}" for name, count in zip(names, counts, strict=True))
         text = f"{sum(counts):,} {unit} ({parts})."
         self._missing = missing_annotations(self.session)
@@ -118,9 +154,18 @@ class TrainDock(Dock):
     def _show_state(self) -> None:
         state = self.training.state
         self.train_button.setEnabled(state == "idle" and not self._missing)
-        self.stop_button.setEnabled("running" in (state, self.predicting.state))
+        self.pause_button.setEnabled(state in ("running", "paused"))
+        self.pause_button.setText("Go on" if state == "paused" else "Pause")
+        self.pause_button.setAccessibleName(self.pause_button.text())
+        self.stop_button.setEnabled(
+            state in ("running", "paused") or self.predicting.state == "running"
+        )
         if state == "stopping":
             self.time_line.setText("Stopping after this step…")
+
+    def _hide_offer(self) -> None:
+        if self.training.state != "idle":
+            self.resume_bar.look(is_idle=False)
 
     def _say(self, text: str) -> None:
         self.result.setText(text)
@@ -132,6 +177,22 @@ class TrainDock(Dock):
         if self.training.state == "idle":
             guarded(self._start)
 
+    def pause(self) -> None:
+        """Let the training wait, or go on after it waited."""
+        if self.training.state == "running":
+            self.training.pause()
+        elif self.training.state == "paused":
+            self.training.go_on()
+
+    def resume(self) -> None:
+        """Go on with the training that is offered."""
+        if self.training.state == "idle" and self.resume_bar.offered is not None:
+            guarded(lambda: self._resume(self.resume_bar.offered))
+
+    def preview(self) -> None:
+        """Show samples as they are and augmented, in a window of their own."""
+        guarded(self._preview)
+
     def stop(self) -> None:
         """Stop and keep the best model so far."""
         self.training.stop()
@@ -139,59 +200,79 @@ class TrainDock(Dock):
 
     def _start(self) -> None:
         request = self._request()
-        self._say("")
-        self.curves.clear("mean IoU" if self._task == "segment" else "balanced accuracy")
-        self.curves.show()
-        self.bar.setRange(0, 0)
+        self._show_begin(self._task, self.mode_form.mode)
         self.training.start(request, self.form.record(), self._on_progress, self._on_done)
+
+    def _resume(self, offered: Unfinished) -> None:
+        make_request = request_again(offered.run, self.session)
+        self._show_begin(offered.run.task, offered.run.data.get("mode", ""), offered)
+        self.training.resume(offered.run.id, make_request, self._on_progress, self._on_done)
+
+    def _preview(self) -> None:
+        grid = AugmentationPreview(self, self._request(), self.form.options.settings)
+        grid.show()
+        grid.draw()
+
+    def _show_begin(self, task: str, mode: str, goes_on: Unfinished | None = None) -> None:
+        self._goes_on = goes_on
+        self._say("")
+        training_score = "" if task == "locate" else "training accuracy"
+        self.live.begin(*score_axis(task, mode), training_score)
+        self.live.show()
+        self.bar.setRange(0, 0)
 
     def _request(self) -> TrainingRequest | FolderRequest:
         """Return what to train, as the dock shows it."""
         session, form, folder = self.session, self.form, self.folder_panel.folder
+        form.options.set_defaults({"device": read_preferences().device})
         common = {
-            "network": form.network.currentText(), "settings": form.settings(read_preferences().device),
-            "automatic": frozenset() if form.epochs.value() else frozenset({"epochs"}), "pretrained": form.weights,
+            "network": form.network.network_id, "network_settings": form.network.settings,
+            "settings": form.options.settings(), "automatic": form.options.automatic, "pretrained": form.weights,
         }  # fmt: skip
         now = f"{datetime.now():%Y-%m-%d %H.%M}"
         if folder is not None:
             together = self.folder_panel.together.text().strip()
             return FolderRequest(
                 folder=folder, together=together, input_size=form.patch_size.value(),
+                skips_broken=self.folder_panel.skip_broken.isChecked(),
                 name=f"{folder.root.name[:40]} {now}", **common,
             )  # fmt: skip
         return TrainingRequest(
             task=session.task, planes=collect_planes(session), classes=session.classes,
-            patch_size=form.patch_size.value(), name=f"{session.task} {now}", **common,
+            patch_size=form.patch_size.value(), name=f"{session.task} {now}",
+            mode=self.mode_form.mode if session.task == "locate" else "", **common,
         )  # fmt: skip
 
     def _on_progress(self, events: tuple[Progress, ...]) -> None:
+        self.live.take(events)
         for event in events:
-            if hasattr(event, "training_loss"):
-                self.curves.add_epoch(
-                    event.done,
-                    event.training_loss,
-                    event.validation_loss,
-                    event.score,
-                    event.is_best,
-                )
-            elif hasattr(event, "loss"):
-                self.curves.add_batch(event.done, event.loss)
+            kind = type(event).__name__
+            if kind == "SettingsChosen":
+                self.form.explain(event.values, event.reasons)
+            elif kind == "TrainingStarted" and self._goes_on is not None:
+                self.live.show_record(self._goes_on.epochs, event.done)
+            elif kind == "BatchSizeReduced":
+                self._say(batch_text(event.batch_size))
+            elif kind == "StoppedEarly":
+                self._say(event.reason)
         last = events[-1]
         self.bar.setRange(0, last.total)
         self.bar.setValue(last.done)
-        if self.training.state == "running":
+        if self.training.state in ("running", "paused"):
             self.time_line.setText(self.training.time_text(last))
 
     def _on_done(self, result: JobResult) -> None:
         self.bar.setRange(0, 1)
         self.bar.setValue(int(result.outcome == "finished"))
         self.time_line.setText(self.training.end_text(result))
+        self.resume_bar.look()
         if result.outcome == "failed":
             kept = kept_model(result)
             if kept is not None:
                 self.session.set_model(kept.model)
-            self._say(result.error_text)
-            show_warning(result.error_text)
+            text = refused_resume(result, self._goes_on)
+            self._say(text)
+            show_warning(text)
         elif result.value is None:
             self._say("Stopped before there was a model; the one from before stays.")
         else:
@@ -209,18 +290,3 @@ class TrainDock(Dock):
             )  # a model of whole images is not for these cells
         ):
             self.predicting.start(after=self.result.text())
-
-
-def describe_scores(model) -> str:
-    """Say how good a model is and on what that was measured."""
-    scores = model.card.scores
-    held_out = scores.get("validation")
-    if not held_out:
-        return f"Trained. {scores['warning']}"
-    key, name, what = (
-        ("mean_iou", "Mean IoU", "pixels")
-        if model.card.task == "segment"
-        else ("accuracy", "Accuracy", "samples")
-    )
-    text = f"{name} {held_out[key]:.3f} on {held_out['n']:,} held-out {what} ({scores['measured_on']})."
-    return f"{text} {scores['warning']}".strip()

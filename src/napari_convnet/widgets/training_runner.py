@@ -1,27 +1,36 @@
-"""Runs a training for a dock and keeps its record in the project."""
+"""Runs a training for a dock, pauses it, and keeps its record and its state in the project."""
 
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QWidget
 
-from napari_convnet.progress import Progress, format_seconds, seconds_left
+from napari_convnet.errors import UserError
+from napari_convnet.progress import Progress, format_seconds
 from napari_convnet.widgets.background import JobResult
 from napari_convnet.widgets.folder_job import FolderRequest, folder_training_steps
 from napari_convnet.widgets.job_slot import JobSlot
 from napari_convnet.widgets.messages import guarded
 from napari_convnet.widgets.session import Session
 from napari_convnet.widgets.training_job import TrainingRequest, kept_model, training_steps
+from napari_convnet.widgets.training_time import TrainingTime
 from napari_convnet.widgets.training_worker import TrainingControl
+
+Request = TrainingRequest | FolderRequest
+
+#: What the project keeps of an epoch, by the names of `EpochFinished`.
+_CURVES = (
+    "training_loss", "training_accuracy", "validation_loss", "score", "learning_rate", "seconds", "is_best",
+)  # fmt: skip
 
 
 class TrainingRunner(QObject):
-    """One training at a time; its settings, curves and model go to the project that it began in."""
+    """One training at a time; its settings, curves, state and model go to the project that it began in."""
 
     changed = Signal()
 
@@ -32,21 +41,36 @@ class TrainingRunner(QObject):
         self._slot.changed.connect(self.changed)
         self._project: Any = None
         self._run_id = 0
-        self._started = self._first_step = 0.0
+        self._pause = threading.Event()
+        self._is_ended_by_person = self._has_begun = False
+        self._time = TrainingTime()
         self._best = (0, 0)
 
     @property
     def state(self) -> str:
-        """``"idle"``, ``"running"`` or ``"stopping"``."""
-        return self._slot.state
+        """``"idle"``, ``"running"``, ``"paused"`` (or about to) or ``"stopping"``."""
+        state = self._slot.state
+        return "paused" if state == "running" and self._pause.is_set() else state
 
     def stop(self) -> None:
         """Stop after this step and keep the best model so far."""
+        self._is_ended_by_person = True
         self._slot.request_stop()
+
+    def pause(self) -> None:
+        """Wait after this step, until `go_on` or `stop`."""
+        self._pause.set()
+        self.changed.emit()
+
+    def go_on(self) -> None:
+        """Go on after `pause`."""
+        self._pause.clear()
+        self._time.go_on()
+        self.changed.emit()
 
     def start(
         self,
-        request: TrainingRequest | FolderRequest,
+        request: Request,
         record: Mapping[str, Any],
         on_progress: Callable[[tuple[Progress, ...]], None],
         on_done: Callable[[JobResult], None],
@@ -60,52 +84,114 @@ class TrainingRunner(QObject):
         """
         if self._slot.state != "idle":
             return
-        project = self._session.project
-        self._project = None
-        if project is not None and not project.read_only:
-            self._run_id = project.start_run(
-                request.task, request.network, settings=dict(record), data=self._data(request)
-            )
-            self._project = project
-        self._started = self._first_step = time.monotonic()
-        self._best = (0, 0)
-        control = TrainingControl(threading.Event())
+        project, run_id = self._writable_project(), 0
+        if project is not None:
+            data = data_of(request, self._session)
+            run_id = project.start_run(request.task, request.network, dict(record), data)
+        self._has_begun = True  # a failure before the first step belongs to the run, too
+        self._run(project, run_id, lambda: request, None, on_progress, on_done)
+
+    def resume(
+        self,
+        run_id: int,
+        make_request: Callable[[], Request],
+        on_progress: Callable[[tuple[Progress, ...]], None],
+        on_done: Callable[[JobResult], None],
+    ) -> None:
+        """Go on with a run of the project from its last state; ``make_request`` is called in the worker."""
+        project = self._writable_project()
+        if self._slot.state != "idle" or project is None:
+            return
+        self._has_begun = False
+        kept = lambda: project.checkpoint(run_id)  # noqa: E731 - read in the worker
+        self._run(project, run_id, make_request, kept, on_progress, on_done)
+
+    def _run(
+        self,
+        project: Any,
+        run_id: int,
+        make_request: Callable[[], Request],
+        kept: Callable[[], bytes | None] | None,
+        on_progress: Callable[[tuple[Progress, ...]], None],
+        on_done: Callable[[JobResult], None],
+    ) -> None:
+        self._project, self._run_id = project, run_id
+        self._is_ended_by_person = False
+        self._pause = threading.Event()
+        self._time, self._best = TrainingTime(), (0, 0)
+        keep = self._keep_in(project, run_id) if project is not None else None
+        control = TrainingControl(self._pause, keep, kept)
         self._slot.start(
-            lambda stop: _steps(request, stop, control), description="Training",
+            lambda stop: self._steps(make_request, stop, control), description="Training",
             on_progress=lambda events: self._on_progress(events, on_progress),
             on_done=lambda result: self._on_done(result, on_done),
         )  # fmt: skip
 
-    def _data(self, request: TrainingRequest | FolderRequest) -> dict[str, Any]:
-        if isinstance(request, FolderRequest):
-            folder = request.folder
-            return {
-                "folder": str(folder.root), "images": len(folder.files), "classes": list(folder.class_names),
-                "keep together": request.together,
-            }  # fmt: skip
-        return {"planes": len(request.planes), "counts": self._session.class_counts()}
+    def _writable_project(self) -> Any:
+        project = self._session.project
+        return None if project is None or project.read_only else project
+
+    # In the worker ----------------------------------------------------------------------------
+
+    def _steps(
+        self, make_request: Callable[[], Request], stop: threading.Event, control: TrainingControl
+    ) -> Generator[Progress, None, Any]:
+        project, run_id = self._project, self._run_id
+        yield Progress(done=0, total=0, text="preparing the training set")
+        request = make_request()
+        steps = folder_training_steps if isinstance(request, FolderRequest) else training_steps
+        try:
+            return (yield from steps(request, stop, control))
+        finally:
+            # Closed with its dock or with napari, it can go on another day.
+            is_over = self._has_begun and (self._is_ended_by_person or not stop.is_set())
+            if is_over and project is not None and project is self._session.project:
+                with suppress(UserError):
+                    project.delete_checkpoint(run_id)
+
+    def _keep_in(self, project: Any, run_id: int) -> Callable[[int, bytes], None]:
+        def keep(step: int, content: bytes) -> None:
+            if project is not self._session.project:
+                return
+            project.save_checkpoint(run_id, step, content)
+            for run in project.runs():  # only the last run can go on
+                if run.id != run_id and project.checkpoint_step(run.id) is not None:
+                    project.delete_checkpoint(run.id)
+
+        return keep
+
+    # On the GUI thread ------------------------------------------------------------------------
 
     def time_text(self, last: Progress) -> str:
-        """Say what is going on, for how long it has, and how long it will."""
-        now = time.monotonic()
-        text = f"{last.text}, {format_seconds(now - self._started)}"
-        left = seconds_left(now - self._first_step, last.done, last.total)
-        return text if left is None else f"{text}, about {format_seconds(left)} left"
+        """Say what is going on, for how long it has, how long it will, where, and in how much memory."""
+        return self._time.text(last)
 
     def end_text(self, result: JobResult) -> str:
         """Say how the training ended, when, and which epoch was the best."""
-        text = f"{result.outcome.capitalize()} after {format_seconds(time.monotonic() - self._started)}"
+        text = f"{result.outcome.capitalize()} after {format_seconds(self._time.seconds)}"
         best, last = self._best
         return f"{text}; best of {last} epochs: {best}" if best and result.value else text
 
     def _on_progress(self, events: tuple[Progress, ...], then: Callable) -> None:
         for event in events:
             if hasattr(event, "n_parameters"):
-                self._first_step = time.monotonic()
+                self._time.begin(event.device, event.done)
+                self._begin_again()
             elif hasattr(event, "training_loss"):
                 self._best = (event.epoch if event.is_best else self._best[0], event.epoch)
                 guarded(lambda event=event: self._record(event))
+        if type(events[-1]).__name__ == "Paused":
+            self._time.pause()
         then(events)
+
+    def _begin_again(self) -> None:
+        """Take up the record of a run that goes on, now that it really does."""
+        project = self._project_of_now()
+        if not self._has_begun and project is not None:
+            guarded(lambda: project.continue_run(self._run_id))
+            best = [e.epoch for e in project.epochs(self._run_id) if e.curves.get("is_best")]
+            self._best = (best[-1] if best else 0, 0)
+        self._has_begun = True
 
     def _project_of_now(self) -> Any:
         """Return the project of this run, or None once another one was opened."""
@@ -115,9 +201,9 @@ class TrainingRunner(QObject):
         project = self._project_of_now()
         if project is None:
             return
-        names = ("training_loss", "training_accuracy", "validation_loss", "score", "learning_rate")
-        curve = {name: getattr(event, name) for name in names}
-        known = {name: value for name, value in curve.items() if value is not None}
+        curve = {name: getattr(event, name) for name in _CURVES}
+        known = {name: float(value) for name, value in curve.items() if value is not None}
+        known |= {"step": event.done, "total_steps": event.total}
         project.record_epoch(self._run_id, event.epoch, known)
 
     def _on_done(self, result: JobResult, then: Callable[[JobResult], None]) -> None:
@@ -127,7 +213,7 @@ class TrainingRunner(QObject):
 
     def _record_end(self, result: JobResult) -> None:
         project, trained = self._project_of_now(), kept_model(result)
-        if project is None:
+        if project is None or not self._has_begun:
             return
         project.finish_run(
             self._run_id, result.outcome, scores=dict(trained.model.card.scores) if trained else {},
@@ -135,7 +221,17 @@ class TrainingRunner(QObject):
         )  # fmt: skip
 
 
-def _steps(request: TrainingRequest | FolderRequest, stop: Any, control: TrainingControl) -> Any:
+def data_of(request: Request, session: Session) -> dict[str, Any]:
+    """Return what the project keeps of the data of a training."""
     if isinstance(request, FolderRequest):
-        return folder_training_steps(request, stop, control)
-    return training_steps(request, stop, control)
+        folder = request.folder
+        return {
+            "folder": str(folder.root), "images": len(folder.files), "classes": list(folder.class_names),
+            "keep together": request.together, "skip broken": request.skips_broken, "name": request.name,
+        }  # fmt: skip
+    opened = {plane.image_id for plane in request.planes if hasattr(plane.arrays, "channel_names")}
+    names = [image.name for image in session.project.images() if image.id in opened]
+    return {
+        "planes": len(request.planes), "counts": session.class_counts(), "mode": request.mode,
+        "opened": names, "name": request.name,
+    }  # fmt: skip
