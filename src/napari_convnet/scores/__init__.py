@@ -20,13 +20,25 @@ from napari_convnet.scores.intervals import (
 )
 from napari_convnet.scores.objects import ObjectMatches, match_objects
 from napari_convnet.scores.positions import PositionMatches, match_positions
+from napari_convnet.scores.report import (
+    PARTS,
+    ClassRow,
+    Figure,
+    ScoreReport,
+    main_figure,
+    read_report,
+)
 from napari_convnet.scores.text import as_text
 
 __all__ = [
+    "PARTS",
+    "ClassRow",
     "ClassifierScores",
+    "Figure",
     "ObjectMatches",
     "PositionMatches",
     "Reliability",
+    "ScoreReport",
     "Scores",
     "as_text",
     "bootstrap_confusions",
@@ -34,10 +46,12 @@ __all__ = [
     "fit_temperature",
     "interval_of_mean",
     "log_softmax",
+    "main_figure",
     "match_objects",
     "match_positions",
     "measure_classifier",
     "percentile_interval",
+    "read_report",
     "reliability",
     "wilson_interval",
 ]
