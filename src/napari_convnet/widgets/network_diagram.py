@@ -64,10 +64,6 @@ class NetworkDiagram(QScrollArea):
         middle = self._drawing.box(position).center()
         self.ensureVisible(middle.x(), middle.y(), 0, 2 * _HEIGHT)
 
-    def place_of(self, position: int) -> QPoint:
-        """Return the middle of a box in the viewport."""
-        return self._drawing.mapTo(self.viewport(), self._drawing.box(position).center())
-
 
 class _Drawing(QWidget):
     def __init__(self, area: NetworkDiagram, viewer: ViewerModel) -> None:

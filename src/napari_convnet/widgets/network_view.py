@@ -164,8 +164,8 @@ class NetworkView(QDialog):
                 self.time.setText(f"The time could not be measured: {result.error_text}")
             else:
                 self.totals.setText(result.error_text)
-        elif result.value is not None:
-            self.time.setText(time_text(question, *result.value))
+        else:
+            self.time.setText(time_text(question, *result.value) if result.value else "")
 
     def _close_down(self) -> None:
         self._timer.stop()

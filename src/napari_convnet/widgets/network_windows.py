@@ -18,6 +18,8 @@ from napari_convnet.widgets.network_view_job import NetworkQuestion
 from napari_convnet.widgets.preferences import read_preferences
 from napari_convnet.widgets.session import Session
 
+_MANY_SAMPLES = 500
+
 
 class NetworkWindows(QObject):
     """Opens the windows for what a dock would train, and offers the project's networks in its form.
@@ -88,10 +90,15 @@ class NetworkWindows(QObject):
     def _show(self, network: str, settings: Any, name: str, value: NetworkInput) -> None:
         if self.view is None:
             self.view = NetworkView(self._dock, self._session.viewer)
-        training = self._form.options.settings()
+        options = self._form.options
+        training = options.settings()
+        n_samples = self._n_samples(training.validation_fraction)
+        batch_size = training.batch_size
+        if "batch_size" in options.automatic:  # as `suggest_settings` does on a CPU, without torch
+            batch_size = 8 if value.task == "segment" else 16 if n_samples < _MANY_SAMPLES else 32
         question = NetworkQuestion(
-            network, settings, value, training.batch_size, self._n_samples(training.validation_fraction),
-            read_preferences().device, training.freeze_backbone, training.unfreeze_last_blocks,
+            network, settings, value, batch_size, n_samples, read_preferences().device,
+            training.freeze_backbone, training.unfreeze_last_blocks,
         )  # fmt: skip
         self.view.show_network(question, name)
 

@@ -9,7 +9,8 @@ from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt
 from qtpy.QtGui import QBrush, QColor
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
-_PADDING = 4  # pixels around the text of a row
+_PADDING, _SIDE = 4, 9  # pixels above and below, and beside the text of a cell
+_PADDED = "QTableView::item { padding: 0px 5px; } QHeaderView::section { padding: 2px 5px; }"
 #: Behind a row that is wrong; white is read on it in both themes.
 WRONG = "#b3261e"
 
@@ -91,14 +92,14 @@ class RowTable(QTableView):
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setWordWrap(False)
         self.setShowGrid(False)
-        self.setStyleSheet("QTableView::item { padding: 0px 5px; }")
+        self.setStyleSheet(_PADDED)
         self.setTabKeyNavigation(False)
         heights = self.verticalHeader()
         heights.hide()
         heights.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         heights.setDefaultSectionSize(self.fontMetrics().height() + 2 * _PADDING)
         sections = self.horizontalHeader()
-        sections.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        sections.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         sections.setSectionResizeMode(stretched, QHeaderView.ResizeMode.Stretch)
         sections.setHighlightSections(False)
 
@@ -134,6 +135,20 @@ class RowTable(QTableView):
         self._rows.beginResetModel()
         self._rows.rows, self._rows.wrong, self._rows.problem = tuple(rows), wrong, problem
         self._rows.endResetModel()
+        self._fit_columns()
+
+    def showEvent(self, event: Any) -> None:
+        """Fit the columns once napari's style sheet has set the font."""
+        super().showEvent(event)
+        self._fit_columns()
+
+    def _fit_columns(self) -> None:
+        """Fit each column to its longest text; Qt's own way asks the style sheet for every cell."""
+        metrics = self.fontMetrics()
+        for column, title in enumerate(self.header):
+            longest = max((row[column] for row in self.rows), key=len, default="")
+            width = max(metrics.horizontalAdvance(text) for text in (longest, title))
+            self.setColumnWidth(column, width + 2 * _SIDE)
 
     def choose(self, row: int) -> None:
         """Choose a row and bring it into view."""
