@@ -41,7 +41,8 @@ color=()
 if [ -t 1 ]; then color=(--color=yes); fi
 status=0
 mkdir -p .cache
-${screen[@]+"${screen[@]}"} python -m pytest ${color[@]+"${color[@]}"} "$@" | tee .cache/pytest-output.txt || status=$?
+# Two processes: one has the screen and runs all tests of the docks, the other runs those of the core meanwhile.
+${screen[@]+"${screen[@]}"} python -m pytest -n 2 --dist loadgroup ${color[@]+"${color[@]}"} "$@" | tee .cache/pytest-output.txt || status=$?
 
 # Libraries may write when Python exits, after pytest's summary: then it is said again.
 summary="$(grep -E '(passed|failed|error|errors|deselected|no tests ran).* in [0-9.]+s' .cache/pytest-output.txt | tail -n 1 || true)"
