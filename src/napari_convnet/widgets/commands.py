@@ -103,6 +103,16 @@ def stop(viewer: Viewer) -> None:
     _run(viewer, "stop", "Train")
 
 
+def show_scores(viewer: Viewer) -> None:
+    """Show the scores of the current model."""
+    _run(viewer, "show_scores", "Train")
+
+
+def show_runs(viewer: Viewer) -> None:
+    """Show the runs of the project."""
+    _run(viewer, "show_runs", "Train")
+
+
 def start_prediction(viewer: Viewer) -> None:
     """Apply the current model."""
     _run(viewer, "predict", "Predict")

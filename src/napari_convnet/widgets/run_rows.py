@@ -1,0 +1,190 @@
+"""Runs of a project as rows of a table: what differs from the defaults, how good, comparable with which."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from napari_convnet.exchange.tables import table_bytes
+from napari_convnet.networks import NETWORKS
+from napari_convnet.progress import Progress, format_seconds
+from napari_convnet.project import Project, RunRecord
+from napari_convnet.scores import main_figure
+from napari_convnet.settings import TrainingSettings
+from napari_convnet.widgets.score_export import cell_text
+from napari_convnet.widgets.score_table import Cell, Column
+
+COLUMNS = (
+    Column("run", "Number of the training in this project.", True, 42),
+    Column("started", "When it began, on this computer's clock.", False, 118),
+    Column("task", "What was learned.", False, 62),
+    Column("network", "Network of the catalogue.", False, 104),
+    Column("data", "What it was trained on, and how many samples that were.", False, 128),
+    Column("settings", "Settings that are not the default ones.", False, 200),
+    Column("epochs", "Passes over the training samples, and the best of them.", True, 88),
+    Column("time", "How long the training took, without pauses.", True, 62),
+    Column("score", "On held-out samples, with its 95 % interval.", True, 236),
+    Column(
+        "held out",
+        "Runs with the same letter were measured on the same held-out samples: only their scores may be compared.",
+        False, 70,
+    ),
+    Column("outcome", "How it ended.", False, 82),
+    Column("model", "Whether the project keeps its model, and how large that is.", True, 70),
+)  # fmt: skip
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#: Where these are 0 or nothing, they were chosen from the data.
+_AUTOMATIC = ("epochs", "batch_size", "patch_size")
+
+
+@dataclass(frozen=True, eq=False)
+class RunRow:
+    """A run and the cells that show it; ``held_out`` is the hash of its held-out samples, or ""."""
+
+    run: RunRecord
+    cells: tuple[Cell, ...]
+    held_out: str
+
+
+def read_runs(
+    project: Project, _stop: threading.Event
+) -> Generator[Progress, None, tuple[RunRow, ...]]:
+    """Read all runs of a project, the last one first; runs in the worker."""
+    yield Progress(done=0, total=0, text="reading runs")
+    return run_rows(project.runs())
+
+
+def run_rows(runs: Sequence[RunRecord]) -> tuple[RunRow, ...]:
+    """Return the rows of runs, the last one first."""
+    letters: dict[str, str] = {}
+    for run in runs:
+        held_out = _held_out(run)
+        if held_out and held_out not in letters:
+            letters[held_out] = _letter(len(letters))
+    counts: dict[str, int] = {}
+    for run in runs:
+        counts[_held_out(run)] = counts.get(_held_out(run), 0) + 1
+    return tuple(_row(run, letters, counts) for run in reversed(runs))
+
+
+def different_settings(run: RunRecord) -> dict[str, Any]:
+    """Return the settings of a run that are not the default ones, as the person set them."""
+    defaults: dict[str, Any] = {**asdict(TrainingSettings()), "patch_size": 0, "pretrained": "none"}
+    entry = NETWORKS.get(run.network)
+    usual = {"learning_rate": entry.learning_rate} if entry else {}
+    kept = {key: run.settings[key] for key in defaults if key in run.settings}
+    found = {
+        key: value
+        for key, value in kept.items()
+        if value != defaults[key] and value != usual.get(key) and (value or key not in _AUTOMATIC)
+    }
+    recipe = run.scores.get("repeat")
+    network = recipe.get("network_settings") if isinstance(recipe, Mapping) else None
+    own = {k: v for k, v in (network or {}).items() if k != "graph"}
+    return {**found, **own}
+
+
+def runs_csv(rows: Sequence[RunRow]) -> bytes:
+    """Return runs as a CSV table; scores with all their digits, hashes in full."""
+    header = (
+        "run", "started", "ended", "task", "network", "data", "settings", "epochs_trained", "best_epoch",
+        "seconds", "score", "value", "low", "high", "measured_on", "held_out_sha256", "outcome", "message",
+    )  # fmt: skip
+    lines = []
+    for row in rows:
+        run, figure = row.run, main_figure(row.run.scores, row.run.task)
+        ends = figure.interval if figure and figure.interval else ("", "")
+        lines.append([
+            run.id, run.started_at, run.ended_at, run.task, run.network, _data_text(run),
+            _settings_text(run), *(run.scores.get(k, "") for k in ("epochs_trained", "best_epoch", "seconds")),
+            figure.key if figure else "", figure.value if figure else "", *ends,
+            run.scores.get("measured_on", ""), row.held_out, run.outcome, run.message,
+        ])  # fmt: skip
+    return table_bytes(
+        header, [[cell_text(v) if isinstance(v, str) else v for v in line] for line in lines]
+    )
+
+
+def _row(run: RunRecord, letters: Mapping[str, str], counts: Mapping[str, int]) -> RunRow:
+    scores, held_out = run.scores, _held_out(run)
+    figure = main_figure(scores, run.task)
+    seconds, epochs, best = (scores.get(k) for k in ("seconds", "epochs_trained", "best_epoch"))
+    where = str(scores.get("measured_on", ""))
+    settings = _settings_text(run)
+    letter, n = letters.get(held_out, ""), counts.get(held_out, 1) - 1
+    others = (
+        f"{n} other run{'s' * (n != 1)} measured on the same samples (SHA-256 {held_out[:12]}…)"
+    )
+    cells = (
+        Cell(str(run.id), run.id),
+        Cell(_local_time(run.started_at), run.started_at),
+        Cell(run.task, run.task),
+        Cell(run.network, run.network),
+        Cell(_data_text(run), _data_text(run).casefold(), f"{_data_text(run)}. {where}".strip()),
+        Cell(settings or "defaults", settings),
+        Cell(_epochs_text(epochs, best), epochs),
+        Cell(format_seconds(seconds) if _is_number(seconds) else "", seconds),
+        Cell(
+            f"{figure.name} {figure.text}" if figure else "",
+            figure.value if figure else None, f"{where}. {scores.get('warning', '')}",
+        ),
+        Cell(letter, letter or None, others if letter else "Not known: nothing held out, or an older run."),
+        Cell(run.outcome, run.outcome, run.message or run.outcome),
+        Cell(f"{run.model_size / 1e6:.1f} MB" if run.model_sha256 else "", run.model_size or None),
+    )  # fmt: skip
+    return RunRow(run, cells, held_out)
+
+
+def _held_out(run: RunRecord) -> str:
+    found = run.scores.get("held_out_sha256")
+    return found if isinstance(found, str) else ""
+
+
+def _letter(number: int) -> str:
+    text = _LETTERS[number % len(_LETTERS)]
+    return text if number < len(_LETTERS) else f"{_letter(number // len(_LETTERS) - 1)}{text}"
+
+
+def _local_time(text: str) -> str:
+    try:
+        return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M}"
+    except ValueError:
+        return text
+
+
+def _data_text(run: RunRecord) -> str:
+    data = run.data
+    if "folder" in data:
+        return f"{data.get('images', '?')} images of {str(data['folder'])[-60:]}"
+    counts = data.get("counts")
+    n = sum(counts) if isinstance(counts, list) and all(map(_is_number, counts)) else None
+    planes = data.get("planes", "?")
+    unit = {"segment": "pixels", "locate": "positions"}.get(run.task, "cells")
+    of = f"{n:,} {unit}" if n is not None else "annotations"
+    return f"{of}, {planes} image{'s' * (planes != 1)}"
+
+
+def _settings_text(run: RunRecord) -> str:
+    return ", ".join(
+        f"{key.replace('_', ' ')} {_value_text(value)}"
+        for key, value in different_settings(run).items()
+    )
+
+
+def _value_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, float) else str(value)[-40:]
+
+
+def _epochs_text(epochs: Any, best: Any) -> str:
+    if not _is_number(epochs):
+        return ""
+    return f"{epochs} (best {best})" if _is_number(best) else str(epochs)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
