@@ -149,5 +149,10 @@ def choose_patch_size(planes: tuple[AnnotatedPlane, ...]) -> int:
     ]  # fmt: skip
     if not areas:  # cells whose label layer is not open
         return network_entry("convnet").input_size
-    diameter = 2 * np.sqrt(np.median(np.concatenate(areas)) / np.pi)
+    return patch_size_of_areas(np.concatenate(areas))
+
+
+def patch_size_of_areas(areas: np.ndarray) -> int:
+    """Return a side in pixels that shows a cell of typical area, in pixels, and what surrounds it."""
+    diameter = 2 * np.sqrt(np.median(areas) / np.pi)
     return int(np.clip(round(diameter * _SURROUNDINGS / 8) * 8, *_PATCH_SIZES))
