@@ -85,29 +85,33 @@ def fit_logistic(
     """
     folds, chosen_by = _folds(values, targets, groups, seed)
     accuracies: dict[float, float] = {}
-    total = len(_STRENGTHS) * len(folds) + 1
-    done = 0
+    fits = [_Fit(balance) for _ in folds]
+    done, total = 0, len(_STRENGTHS) * len(folds)
     for strength in _STRENGTHS if folds else ():
         right = 0
-        for training, left_out in folds:
+        for fit, (training, left_out) in zip(fits, folds, strict=True):
             if stop is not None and stop.is_set():
                 break
-            classifier = _fit(values[training], targets[training], strength, balance)
-            right += int((classifier.predict(values[left_out]) == targets[left_out]).sum())
+            fit(values[training], targets[training], strength)
+            right += int((fit.predict(values[left_out]) == targets[left_out]).sum())
             done += 1
-            yield Progress(
-                done=done, total=0, text=f"regularisation C = {strength:g}, fit {done} of {total}"
-            )
+            text = f"regularisation C = {strength:g}, fit {done} of at most {total}"
+            yield Progress(done=done, total=0, text=text)
         else:
             accuracies[strength] = right / len(targets)
-            continue
-        break
+        if len(accuracies) > 2 and _has_passed(list(accuracies.values())):
+            break
     # The strongest regularisation among equals; dictionaries keep the order.
     best = max(accuracies, key=accuracies.__getitem__) if accuracies else _DEFAULT_STRENGTH
-    classifier = _fit(values, targets, best, balance)
-    weight, bias = _folded(classifier, n_classes)
-    yield Progress(done=total, total=0, text="fitted")
+    last = _Fit(balance)
+    last(values, targets, best)
+    weight, bias = last.folded(n_classes)
     return LinearClassifier(weight, bias, best, accuracies, chosen_by if accuracies else "default")
+
+
+def _has_passed(accuracies: list[float]) -> bool:
+    """Return whether the two last ones are both lower than the best: the best strength lies behind."""
+    return max(accuracies[-2:]) < max(accuracies)
 
 
 def _folds(
@@ -134,33 +138,51 @@ def _folds(
     return folds, f"{len(folds)}-fold cross-validation within the training samples{together}"
 
 
-def _fit(values: np.ndarray, targets: np.ndarray, strength: float, balance: str) -> Any:
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
+class _Fit:
+    """Standardisation and regression on one set of samples; each fit begins with the weights of the last."""
 
-    present, counts = np.unique(targets, return_counts=True)
-    weights = None
-    if balance != "off":  # as in training: by the inverse root of the counts, or wholly
-        power = 0.5 if balance == "weighted_loss" else 1.0
-        weights = dict(
-            zip(present.tolist(), ((counts.mean() / counts) ** power).tolist(), strict=True)
+    def __init__(self, balance: str) -> None:
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.preprocessing import StandardScaler
+
+        self._balance = balance
+        self._scaler = StandardScaler()
+        self._regression = LogisticRegression(max_iter=_MOST_ITERATIONS, warm_start=True)
+
+    def __call__(self, values: np.ndarray, targets: np.ndarray, strength: float) -> None:
+        from sklearn.exceptions import ConvergenceWarning
+        from threadpoolctl import threadpool_limits
+
+        present, counts = np.unique(targets, return_counts=True)
+        weights = None
+        if self._balance != "off":  # as in training: by the inverse root of the counts, or wholly
+            power = 0.5 if self._balance == "weighted_loss" else 1.0
+            shares = (counts.mean() / counts) ** power
+            weights = dict(zip(present.tolist(), shares.tolist(), strict=True))
+        self._regression.set_params(C=strength, class_weight=weights)
+        standardised = self._scaler.fit_transform(values)
+        # Products of so few columns gain nothing from threads, which wait for each other on a busy machine.
+        with warnings.catch_warnings(), threadpool_limits(1):
+            warnings.simplefilter(
+                "ignore", ConvergenceWarning
+            )  # weak regularisation, rarely the best
+            self._regression.fit(standardised, targets)
+
+    def predict(self, values: np.ndarray) -> np.ndarray:
+        """Return class indices ``(N,)``."""
+        return self._regression.predict(self._scaler.transform(values))
+
+    def folded(self, n_classes: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return weights and biases for features that are not standardised, one row a class."""
+        rows, intercepts = (
+            np.asarray(part, np.float64)
+            for part in (self._regression.coef_, self._regression.intercept_)
         )
-    regression = LogisticRegression(C=strength, max_iter=_MOST_ITERATIONS, class_weight=weights)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # weak regularisation, never the best
-        return make_pipeline(StandardScaler(), regression).fit(values.astype(np.float64), targets)
-
-
-def _folded(pipeline: Any, n_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return weights and biases for features that are not standardised, one row a class."""
-    scaler, regression = pipeline[0], pipeline[-1]
-    rows, intercepts = regression.coef_, regression.intercept_
-    if len(regression.classes_) == 2:
-        rows, intercepts = np.stack([0 * rows[0], rows[0]]), np.array([0.0, intercepts[0]])
-    weight = np.zeros((n_classes, rows.shape[1]))
-    bias = np.full(n_classes, -1e3)
-    weight[regression.classes_] = rows / scaler.scale_
-    bias[regression.classes_] = intercepts - (rows / scaler.scale_) @ scaler.mean_
-    return weight, bias
+        present = self._regression.classes_
+        if len(present) == 2:
+            rows, intercepts = np.stack([0 * rows[0], rows[0]]), np.array([0.0, intercepts[0]])
+        weight = np.zeros((n_classes, rows.shape[1]))
+        bias = np.full(n_classes, -1e3)
+        weight[present] = rows / self._scaler.scale_
+        bias[present] = intercepts - weight[present] @ self._scaler.mean_
+        return weight, bias
