@@ -8,10 +8,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 from dock_helpers import press
 from qtpy.QtWidgets import QFileDialog
 
+from napari_convnet.project import MarkedPlane
+from napari_convnet.widgets.closed_images import read_planes
 from napari_convnet.widgets.layers import mark_of
+from napari_convnet.widgets.position_mode import choose_mode
+from napari_convnet.widgets.position_training import position_set
+from napari_convnet.widgets.training_data import collect_planes
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "sample_images"))
 from simulated_bead import bead_film
@@ -59,6 +65,15 @@ def mark(desk, dock, image, by_place) -> None:
     ]
 
 
+def sets_of(desk):
+    """Return the training set that the dock would make now."""
+    planes = collect_planes(desk.session)
+    images = read_planes([plane.arrays for plane in planes])
+    return position_set(
+        planes, images, desk.session.classes, "patch", patch_size=0, validation_fraction=0.2, seed=0
+    )
+
+
 @pytest.fixture
 def docks(desk):
     """The Annotate dock with the task "locate", and the Train dock."""
@@ -76,7 +91,8 @@ def test_a_spinning_bead_becomes_a_track(desk, docks, monkeypatch, tmp_path):
     image = desk.viewer.add_image(film.image, name="bead", **_PLACEMENT)
     annotate, train = docks()
     mark(desk, annotate, image, [((t,), tuple(truth[t])) for t in range(_MARKED)])
-    assert train.mode_form.reason.text().startswith("One position in each of 90 frames")
+    assert train.mode_form.mode == "patch"
+    assert train.mode_form.reason.text().startswith("One position in each marked frame (90)")
     assert train.form.network.currentText() == "position_convnet"
     train.form.epochs.setValue(30)
     desk.train(train)
@@ -130,6 +146,7 @@ def test_spots_of_an_image_are_found_through_a_map(desk, docks):
     desk.viewer.layers.selection.active = image
     annotate.picker.set_value(type(desk.session.source)((str(image.unique_id),)))
     mark(desk, annotate, image, [((), tuple(place)) for place in truth])
+    assert train.mode_form.mode == "heat_map"
     assert "Up to 14 positions in a plane" in train.mode_form.reason.text()
     assert "counts as background" in train.mode_form.reason.text()
     assert train.form.network.currentText() == "unet"
@@ -145,3 +162,71 @@ def test_spots_of_an_image_are_found_through_a_map(desk, docks):
     assert (distances.min(0) < 1).mean() >= 0.9
     assert (distances.min(1) < 1).mean() >= 0.9
     assert f"{len(found.data)} positions: {len(found.data)} object" in text
+
+
+def test_films_that_are_not_open_are_read_and_held_out_as_the_person_chose(desk, docks, tmp_path):
+    annotate, _ = docks()
+    for name, seed in (("one", 1), ("two", 2)):
+        film, truth = bead_film(seed, 24)
+        path = tmp_path / f"{name}.tif"
+        tifffile.imwrite(path, film.image, metadata={"axes": "TYX"})
+        desk.session.set_tool(None)
+        desk.viewer.layers.clear()
+        desk.viewer.open(path, plugin="napari")
+        tool = desk.use_tool(annotate, "mark_positions")
+        for t in range(24):
+            tool.mark_at(tuple(truth[t]), (t,))
+    project, (closed, opened) = desk.session.project, desk.session.project.images()
+    samples = sets_of(desk)
+    assert (samples.n_training, samples.n_validation) == (34, 10)
+    assert "the last frames of each of 2 films" in samples.description
+    middle = (40 - 1) / 2
+    found = {tuple(np.round(target + middle, 3)) for target in samples.targets.double().numpy()}
+    assert found >= {tuple(np.round(place, 3)) for place in truth}
+    project.set_split(closed.id, "validation")
+    assert sets_of(desk).split.validation.tolist() == list(
+        range(24, 48)
+    )  # the open one comes first
+    project.set_split(closed.id, "training")
+    assert sets_of(desk).split.validation.tolist() == list(range(24))
+    project.set_split(opened.id, "training")
+    assert sets_of(desk).n_validation == 0
+    project.set_split(closed.id, "test")
+    assert len(sets_of(desk).targets) == 24
+
+
+def test_one_in_each_frame_cannot_be_learned_from_two_in_a_frame(desk, docks):
+    film, truth = bead_film(1, 6)
+    desk.viewer.add_image(film.image, name="bead", axis_labels=("t", "y", "x"))
+    annotate, train = docks()
+    tool = desk.use_tool(annotate, "mark_positions")
+    assert not train.train_button.isEnabled()
+    for t in range(6):
+        tool.mark_at(tuple(truth[t]), (t,))
+    assert train.mode_form.mode == "patch"
+    tool.mark_at((3.0, 3.0), (2,))
+    assert train.mode_form.mode == "heat_map"
+    train.mode_form.choice.setCurrentIndex(1)
+    assert train.form.network.currentText() == "position_convnet"
+    desk.train(train)
+    assert "plane 2' has 2 positions" in train.result.text()
+    assert desk.session.model is None
+
+
+def test_the_way_to_learn_is_chosen_from_the_data():
+    class Record:
+        def __init__(self, image_id, shape, split="automatic"):
+            self.id, self.shape, self.split = image_id, shape, split
+
+    images = [Record(1, (50, 40, 60)), Record(2, (50, 40, 600)), Record(3, (40, 60), "test")]
+    one = [MarkedPlane(1, (t,), 1, (1, 1)) for t in range(9)]
+    in_test_set = MarkedPlane(3, (), 30, (1, 2))
+    assert choose_mode([*one, in_test_set], images).mode == "patch"
+    several = choose_mode([*one, MarkedPlane(1, (9,), 4, (1, 1))], images)
+    assert several.mode == "heat_map"
+    assert several.reason.startswith("Up to 4 positions in a plane")
+    assert choose_mode([*one, MarkedPlane(1, (9,), 1, (2, 2))], images).mode == "heat_map"
+    large = choose_mode([MarkedPlane(2, (t,), 1, (1, 1)) for t in range(9)], images)
+    assert large.mode == "heat_map"
+    assert "600 pixels, too large" in large.reason
+    assert choose_mode(one, images, "heat_map").mode == "heat_map"

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, overload
+import threading
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, TypeVar, overload
 
 import numpy as np
 from napari.components import ViewerModel
 
-from napari_convnet.images import CleanImage, LazyImage, LazyPlane, is_lazy
+from napari_convnet.images import CleanImage, LazyImage, LazyPlane, UnreadableError, is_lazy
+from napari_convnet.progress import Progress
 from napari_convnet.widgets.layers import image_data
 from napari_convnet.widgets.source import PlaneArrays, Source, current_plane, source_layers
 
 #: Pixels of a lazy plane that are read together, as those of an image in memory; larger ones tile by tile.
 READ_WHOLE = 4096**2
+#: Planes that a job is given at once.
+_BLOCK = 64
+
+Result = TypeVar("Result")
 
 
 class Planes(Sequence[CleanImage]):
@@ -65,6 +71,12 @@ class Planes(Sequence[CleanImage]):
             return [self[k] for k in range(*index.indices(len(self)))]
         return self.arrays(index).clean()
 
+    def part(self, start: int) -> Planes:
+        """Return the planes of a block that begins with a number."""
+        return Planes(
+            self.channels, self.indices[start : start + _BLOCK], self.axis_names, self.pixel_size
+        )
+
     def arrays(self, index: int) -> PlaneArrays:
         """Return the pixels of a plane, not read yet where they are lazy."""
         plane = self.indices[index]
@@ -103,6 +115,49 @@ def planes_of(viewer: ViewerModel, source: Source, axes: int | None = None) -> P
         _axis_names(images[0].axis_labels, len(shown)),
         list(zip(map(float, images[0].scale), units, strict=True)),
     )
+
+
+def in_blocks(
+    planes: Planes,
+    steps_of: Callable[[Planes], Generator[Progress, None, Result]],
+    stop: threading.Event,
+) -> Generator[Progress, None, tuple[list[Result], str]]:
+    """Give a job some planes at a time, so that one that cannot be read costs no more than its neighbours.
+
+    Returns
+    -------
+    tuple
+        The results of the blocks, and why the last planes are missing, or "".
+
+    Raises
+    ------
+    UnreadableError
+        When nothing could be done before.
+    """
+    results: list[Result] = []
+    for start in range(0, len(planes), _BLOCK):
+        try:
+            results.append((yield from _as_part(steps_of(planes.part(start)), start, len(planes))))
+        except UnreadableError as error:
+            if not results:
+                raise
+            from napari_convnet.prediction import PredictionInterrupted
+
+            return results, PredictionInterrupted(error, None).message
+        if stop.is_set():
+            break
+    return results, ""
+
+
+def _as_part(
+    steps: Generator[Progress, None, Result], start: int, n: int
+) -> Generator[Progress, None, Result]:
+    while True:
+        try:
+            done = start + next(steps).done
+        except StopIteration as end:
+            return end.value
+        yield Progress(done=done, total=n, text=f"plane {done:,} of {n:,}")
 
 
 def _axis_names(labels: Sequence[str], n_leading: int) -> list[str]:

@@ -16,7 +16,7 @@ from napari_convnet.widgets.prediction_result import Prediction
 from napari_convnet.widgets.session import Session
 
 #: Side of a symbol in pixels of the image, and how small and large it gets on the screen.
-_SIZE, _SCREEN_SIZES = 8, (9, 16)
+_SIZE, _SCREEN_SIZES = 9, (11, 18)
 #: What the person may have chosen for our layer, which the next one takes over.
 _KEPT = ("name", "visible", "opacity", "blending")
 
@@ -62,7 +62,7 @@ def show_positions(
     colour_of = {info.name: info.colour for info in classes}
     viewer.add_points(result.places, ndim=image.ndim, **{
         "name": f"{image.name} located", "features": result.table, "symbol": "cross", "size": _SIZE,
-        "canvas_size_limits": _SCREEN_SIZES, "border_width": 0.05, "border_color": "black",
+        "canvas_size_limits": _SCREEN_SIZES, "border_width": 0,
         "face_color": [colour_of[name] for name in result.table["class"]] or "white",
         "metadata": {MARK: {**common, "kind": "predicted-positions"}}, **placement, **kept[1],
     })  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QComboBox, QFormLayout, QWidget
 
 from napari_convnet.project import ImageRecord, MarkedPlane
@@ -18,6 +18,7 @@ Mode = Literal["patch", "heat_map"]
 
 #: Frames up to this side are seen whole; in larger ones a map finds a position better.
 LARGEST_FRAME = 96
+_LOOK_MILLISECONDS = 200
 _COMPLETE = "Mark all of a plane: what is not marked counts as background."
 
 
@@ -47,8 +48,8 @@ def choose_mode(
         return LearnedAs(wanted or "heat_map", "")
     most = max(plane.n_positions for plane in planes)
     side = max(_side(records[plane.image_id], plane) for plane in planes)
-    frames = f"each of {len(planes)} frames"
-    is_film = all(plane.plane for plane in planes) and len(planes) > 1
+    frames = f"each marked frame ({len(planes):,})"
+    is_film = all(plane.plane for plane in planes)
     is_one_thing = len({value for plane in planes for value in plane.values}) == 1
     if wanted == "patch" or (
         wanted is None and is_film and most == 1 and is_one_thing and side <= LARGEST_FRAME
@@ -58,8 +59,8 @@ def choose_mode(
     if most == 1 and is_one_thing:
         what = f"One position in {frames if is_film else 'an image'}"
         if is_film and side > LARGEST_FRAME:
-            what += f" of {side} pixels, too large to be seen whole"
-    return LearnedAs("heat_map", f"{what}: a map is learned whose peaks they are. {_COMPLETE}")
+            what += f" of {side:,} pixels, too large to be seen whole"
+    return LearnedAs("heat_map", f"{what}: a map with a peak at each is learned. {_COMPLETE}")
 
 
 def _side(image: ImageRecord, plane: MarkedPlane) -> int:
@@ -75,7 +76,11 @@ class ModeForm(QWidget):
     def __init__(self, session: Session) -> None:
         super().__init__()
         self._session = session
-        self.mode: Mode = "heat_map"
+        self._mode: Mode = "heat_map"
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(_LOOK_MILLISECONDS)
+        self._soon.timeout.connect(self._look)
         self.choice = QComboBox()
         for text, mode in (
             ("automatic", None),
@@ -94,21 +99,30 @@ class ModeForm(QWidget):
         form.addRow(self.reason)
         form.addRow("Learn", self.choice)
         self.choice.currentIndexChanged.connect(self._look)
-        for signal in (session.annotations_changed, session.task_changed, session.project_changed):
+        session.annotations_changed.connect(self._soon.start)
+        for signal in (session.task_changed, session.project_changed):
             signal.connect(self._look)
         self._look()
 
+    @property
+    def mode(self) -> Mode:
+        """How the positions that are marked now are learned."""
+        if self._soon.isActive():
+            self._look()
+        return self._mode
+
     def _look(self, _index: int = 0) -> None:
-        """Choose anew, from counts only, as it is done with every click."""
+        """Choose anew, once clicks rest: it takes 50 ms with 10,000 annotated frames."""
+        self._soon.stop()
         if self._session.task != "locate":
             return
-        project, before = self._session.project, self.mode
+        project, before = self._session.project, self._mode
         marked, images = (project.marked_planes(), project.images()) if project else ((), ())
         chosen = choose_mode(marked, images, self.choice.currentData())
-        self.mode = chosen.mode
+        self._mode = chosen.mode
         self.reason.setText(chosen.reason)
         self.reason.setVisible(bool(chosen.reason))
-        if self.mode != before:
+        if self._mode != before:
             self.mode_changed.emit()
 
     @property

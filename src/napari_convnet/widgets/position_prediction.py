@@ -12,7 +12,7 @@ import pandas as pd
 from napari_convnet.images import ImageNote
 from napari_convnet.progress import Progress
 from napari_convnet.widgets.layers import short_unit
-from napari_convnet.widgets.planes import Planes, image_of
+from napari_convnet.widgets.planes import Planes, image_of, in_blocks
 from napari_convnet.widgets.prediction_result import Prediction
 
 if TYPE_CHECKING:
@@ -33,16 +33,20 @@ def _in_frames(
 ) -> Generator[Progress, None, Prediction]:
     from napari_convnet.prediction import locate_in_frames
 
-    result = yield from locate_in_frames(model, planes, device=device, stop=stop)
-    frames = result.frames
-    places = np.column_stack([_indices(planes, frames), result.positions[frames]])
+    results, problem = yield from in_blocks(
+        planes, lambda part: locate_in_frames(model, part, device=device, stop=stop), stop
+    )
+    positions = np.concatenate([result.positions for result in results])
+    notes = tuple(note for result in results for note in result.notes)
+    frames = np.flatnonzero(np.isfinite(positions).all(1))
+    places = np.column_stack([_indices(planes, frames), positions[frames]])
     facts = {"class": [model.card.classes[0].name] * len(places)}
     if model.card.locate.orientations > 1:
-        facts["agreement"] = result.confidence[frames]
+        facts["agreement"] = np.concatenate([result.confidence for result in results])[frames]
     table = position_table(planes, places, facts)
     is_film = len(planes.shape) > 2
     return Prediction(
-        "locate", None, None, table, result.notes, places=places, shape=planes.shape, is_film=is_film
+        "locate", None, None, table, notes, problem, places=places, shape=planes.shape, is_film=is_film
     )  # fmt: skip
 
 

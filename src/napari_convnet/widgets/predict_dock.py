@@ -16,6 +16,7 @@ from napari_convnet.widgets.model_bar import ModelBar
 from napari_convnet.widgets.prediction_result import Prediction
 from napari_convnet.widgets.prediction_runner import PredictionRunner
 from napari_convnet.widgets.result_table import ResultTable
+from napari_convnet.widgets.source import current_plane, find_by_id
 from napari_convnet.widgets.source_picker import SourcePicker
 
 
@@ -46,6 +47,7 @@ class PredictDock(Dock):
         self.result = text_line("Result of prediction")
         self.result_table = ResultTable()
         self.result_table.hide()
+        self.result_table.chosen.connect(self.go_to)
         self.table_button = push_button(
             "Save table…", "Write one row for each thing found to a CSV file.", self.save_table
         )
@@ -111,6 +113,24 @@ class PredictDock(Dock):
         """Apply the current model to the chosen image."""
         self.runner.start()
 
+    def go_to(self, row: int) -> None:
+        """Show the place of a row of the table: its plane, and where it is in there."""
+        viewer, source = self.session.viewer, self.runner.shown_source
+        layer = find_by_id(viewer, source.image_ids[0]) if source.image_ids else None
+        found = self.table
+        if layer is None or found is None:
+            return
+        if found.places is not None:
+            place = found.places[row]
+        else:
+            place = (*current_plane(viewer, layer), *found.table.loc[row, ["y", "x"]])
+        world = layer.data_to_world(place)
+        axes = range(viewer.dims.ndim - layer.ndim, viewer.dims.ndim)
+        viewer.dims.set_point(list(axes)[:-2], world[:-2])
+        if not found.is_whole and viewer.dims.ndisplay == 2:
+            camera = viewer.scene.camera
+            camera.center = (*camera.center[:-2], *world[-2:])
+
     def save_table(self) -> None:
         """Ask where to write the table of what was found."""
         if self.table is None:
@@ -124,9 +144,8 @@ class PredictDock(Dock):
 
     @property
     def _table_name(self) -> str:
-        if self.table.places is not None:
-            return "positions.csv"
-        return "images.csv" if self.table.is_whole else "objects.csv"
+        kind = "images" if self.table.is_whole else "positions"
+        return "objects.csv" if self.table.places is None else f"{kind}.csv"
 
     def _write_table(self, path: Path) -> None:
         write_atomically(path, self.table.table.to_csv(index=False).encode())

@@ -49,7 +49,7 @@ def show_prediction(
         return  # the dock says it and shows the table
     images, cells = source_layers(session.viewer, source)
     classes = tuple(ClassInfo(entry.name, entry.colour) for entry in model.card.classes)
-    if result.places is not None:
+    if result.task == "locate":
         show_positions(session, images[0], classes, model.card.name, result)
         return
     if result.class_map is None:

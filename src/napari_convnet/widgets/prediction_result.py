@@ -33,7 +33,8 @@ class Prediction:
     is_whole
         Whether rows of the table are whole planes.
     places, shape
-        ``(N, axes)`` positions in pixels, one a row of the table, and the shape of the image.
+        ``(N, axes)`` places in pixels, one a row of the table (the middle of whole planes), and the shape of the
+        image; None and empty for cells, patches and pixels.
     is_film
         Whether they are one thing's, one in each frame.
     n_planes
@@ -57,6 +58,8 @@ def describe_prediction(model: Model, result: Prediction) -> str:
     """Say in one line what was found."""
     if result.is_whole:
         return _describe_whole(result)
+    if result.is_film:
+        return f"One position in each of {len(result.table):,} frames, shown as a track."
     counts = result.table["class"].value_counts()
     found = ", ".join(
         f"{counts.get(c.name, 0):,} {c.name}" for c in model.card.classes if not c.is_background
@@ -64,13 +67,8 @@ def describe_prediction(model: Model, result: Prediction) -> str:
     is_patches = result.task == "classify" and result.class_map is None
     what = "patches" if is_patches else "cells" if result.task == "classify" else "objects"
     if result.task == "locate":
-        what = "positions"
-        if result.is_film:
-            return f"One position in each of {len(result.table):,} frames, shown as a track."
-        if result.n_planes > 1:
-            what += f" in {result.n_planes:,} planes"
-        if len(result.table) == 1:
-            return f"1 {what.replace('positions', 'position')}: {result.table['class'][0]}"
+        what = "position" if len(result.table) == 1 else "positions"
+        what += f" in {result.n_planes:,} planes" if result.n_planes > 1 else ""
     return f"{len(result.table):,} {what}: {found}" if len(result.table) else f"No {what} found."
 
 

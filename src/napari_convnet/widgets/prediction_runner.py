@@ -36,6 +36,7 @@ class PredictionRunner(QObject):
         super().__init__(dock)
         self._session = session
         self._slot = JobSlot(dock)
+        self.shown_source = Source()
         self._slot.changed.connect(self.changed)
 
     @property
@@ -113,6 +114,7 @@ class PredictionRunner(QObject):
             self.said.emit("\n".join(filter(None, (*lines, *notes))))
             if found.problem:
                 show_warning(found.problem)
+            self.shown_source = source
             self.shown.emit(found)
 
     def _show(self, source: Source, arrays: PlaneArrays | None, model, found: Prediction) -> bool:

@@ -68,7 +68,9 @@ class _Annotated:
 def missing_annotations(session: Session) -> str:
     """Say what training lacks, in the person's words; empty when it can begin."""
     if session.task == "locate":
-        is_marked = session.project is not None and session.project.marked_planes()
+        is_marked = any(session.class_counts()) or (
+            session.project is not None and session.project.marked_planes()  # of no class
+        )
         return "" if is_marked else "Mark positions to train."
     annotated = [
         info.name

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from napari_convnet.progress import Progress
-from napari_convnet.widgets.planes import Planes
+from napari_convnet.widgets.planes import Planes, in_blocks
 from napari_convnet.widgets.prediction_result import Prediction
 
 if TYPE_CHECKING:
@@ -25,18 +25,27 @@ def whole_image_steps(
 
     notes = []
 
-    def read(index: int):
-        image = planes[index]
-        notes.extend(image.notes)
-        return image
+    def steps_of(part: Planes):
+        def read(index: int):
+            image = part[index]
+            notes.extend(image.notes)
+            return image
 
-    result = yield from classify_images(model, read, len(planes), device=device, stop=stop)
+        return classify_images(model, read, len(part), device=device, stop=stop)
+
+    results, problem = yield from in_blocks(planes, steps_of, stop)
     names = [entry.name for entry in model.card.classes]
-    done = np.array(planes.indices[: len(result.labels)], int).reshape(len(result.labels), -1)
+    probabilities = np.concatenate([result.probabilities for result in results])
+    n_done = len(probabilities)
+    done = np.array(planes.indices[:n_done], int).reshape(n_done, len(planes.shape) - 2)
     table = pd.DataFrame({
-        "image": [planes.name] * len(done),
+        "image": [planes.name] * n_done,
         **{axis: done[:, k] for k, axis in enumerate(planes.axis_names[:-2])},
-        "class": [names[value - 1] for value in result.values], "probability": result.confidence,
-        **{f"p {name}": result.probabilities[:, k] for k, name in enumerate(names)},
+        "class": [names[k] for k in probabilities.argmax(1)], "probability": probabilities.max(1, initial=0),
+        **{f"p {name}": probabilities[:, k] for k, name in enumerate(names)},
     })  # fmt: skip
-    return Prediction("classify", None, None, table, tuple(notes), is_whole=True)
+    middle = [(extent - 1) / 2 for extent in planes.shape[-2:]]
+    return Prediction(
+        "classify", None, None, table, tuple(notes), problem, is_whole=True, shape=planes.shape,
+        places=np.column_stack([done, np.tile(middle, (n_done, 1))]),
+    )  # fmt: skip
