@@ -107,7 +107,7 @@ def test_an_error_at_any_step_is_shown_and_the_dock_works_on(
 ):
     viewer = make_napari_viewer()
     for step in (0, 1, 4, 9):
-        listener = run(qtbot, count_to(10, raises=error, at=step), timeout=2000)
+        listener = run(qtbot, count_to(10, raises=error, at=step), timeout=20_000)
         (result,) = listener.results
         assert result.outcome == "failed"
         assert result.error is error
@@ -115,7 +115,7 @@ def test_an_error_at_any_step_is_shown_and_the_dock_works_on(
         assert 0 < len(result.error_text) <= 300
         assert type(error).__name__ in result.failure.details
         assert len(listener.events) == step
-        qtbot.waitUntil(lambda: not busy_tasks(viewer), timeout=2000)
+        qtbot.waitUntil(lambda: not busy_tasks(viewer), timeout=20_000)
         assert run(qtbot, count_to(3)).results[0].outcome == "finished"
     assert ("shapes do not match" in caplog.text) == (code == "CN-200")  # bugs are logged
 
@@ -136,7 +136,7 @@ def test_no_exception_is_swallowed(viewer, qtbot):
         GeneratorExit(),
     ):
         for make_steps in (count_to(3, raises=error, at=1), raise_at_once(error)):
-            (result,) = run(qtbot, make_steps, timeout=2000).results
+            (result,) = run(qtbot, make_steps, timeout=20_000).results
             assert result.outcome == "failed", error
             assert result.error_text, error
 
@@ -192,7 +192,7 @@ def test_stop_returns_the_best_so_far(viewer, qtbot):
     )
     qtbot.waitUntil(lambda: len(listener.events) > 3, timeout=5000)
     job.request_stop()
-    qtbot.waitUntil(lambda: bool(listener.results), timeout=2000)
+    qtbot.waitUntil(lambda: bool(listener.results), timeout=20_000)
     (result,) = listener.results
     assert result.outcome == "stopped"
     assert result.value == f"best after {len(listener.events)}"
@@ -226,7 +226,7 @@ def test_a_job_stopped_before_it_started_runs_nothing(viewer, qtbot):
         on_done=listener.on_done,
     )
     job.request_stop()
-    qtbot.waitUntil(lambda: bool(listener.results), timeout=2000)
+    qtbot.waitUntil(lambda: bool(listener.results), timeout=20_000)
     assert listener.results[0].outcome in ("stopped", "failed")
 
 
@@ -293,7 +293,7 @@ def test_closing_the_dock_stops_its_job(viewer, qtbot):
     assert slot.state == "running"
     viewer.window.remove_dock_widget(dock)
     assert slot.state == "stopping"
-    qtbot.waitUntil(lambda: bool(listener.results), timeout=2000)
+    qtbot.waitUntil(lambda: bool(listener.results), timeout=20_000)
     dock.deleteLater()
 
 
@@ -364,7 +364,7 @@ def test_a_job_waits_while_a_mouse_button_is_down_but_does_not_starve(viewer, qt
     send_mouse(canvas, QEvent.Type.MouseButtonRelease, Qt.MouseButton.NoButton)
     qtbot.waitUntil(lambda: len(listener.events) > before + during + 50, timeout=5000)
     job.request_stop()
-    qtbot.waitUntil(lambda: bool(listener.results), timeout=2000)
+    qtbot.waitUntil(lambda: bool(listener.results), timeout=20_000)
 
 
 def train_toy(nets, epochs=10_000):

@@ -79,6 +79,11 @@ def test_a_broken_image_is_named_and_nothing_is_trained(desk, train, folder):
     desk.train(train)
     assert "patient0_0.png" in train.result.text()
     assert desk.session.model is None
+    train.folder_panel.skip_broken.setChecked(True)
+    train.form.epochs.setValue(1)
+    desk.train(train)
+    assert "1 images that cannot be read are left out" in train.result.text()
+    assert desk.session.model is not None
 
 
 def test_a_pattern_that_does_not_fit_is_told(desk, train):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from napari_convnet.widgets.training_job import Trained
 from napari_convnet.widgets.training_worker import TrainingControl, train_on
 
 if TYPE_CHECKING:
-    from napari_convnet.samples import ClassificationSet, Split
+    from napari_convnet.samples import ClassificationSet, ImageFiles, Split
 
 #: Pictures of samples have at most this many pixels a side.
 PICTURE_SIDE = 96
@@ -39,7 +39,8 @@ class FolderRequest:
     """Everything that training on a folder needs, independent of widgets.
 
     ``together`` is a pattern in the file names (patient, slide, well) that must not be split
-    between training and validation, or empty. ``input_size`` 0 means: as the network likes it.
+    between training and validation, or empty. With ``skips_broken`` files that cannot be read are
+    left out. ``input_size`` 0 means: as the network likes it.
     """
 
     folder: ClassFolder
@@ -50,8 +51,11 @@ class FolderRequest:
     input_size: int
     pretrained: str
     name: str
+    skips_broken: bool = False
     task: str = "classify"
     network_settings: Mapping[str, Any] | None = None
+    start_model: Any = None
+    features: bool = False
 
 
 def list_folder(path: Path, _stop: threading.Event) -> Generator[Progress, None, ClassFolder]:
@@ -87,56 +91,41 @@ def folder_training_steps(
     samples = yield from read_samples(request, stop)
     if samples is None:
         return None
-    return Trained(*(yield from train_on(samples, request, stop, control)))
+    model, data = yield from train_on(samples, request, stop, control)
+    return None if model is None else Trained(model, data)
 
 
 def read_samples(
     request: FolderRequest, stop: threading.Event
 ) -> Generator[Progress, None, ClassificationSet | None]:
     """Read and resize all images; None when it is stopped before the last one."""
-    from napari_convnet.images import CleanImage
     from napari_convnet.networks import network_entry
-    from napari_convnet.samples import ClassificationSet, resize_patch
+    from napari_convnet.samples import ClassificationSet, read_image_files, split_class_folder
 
-    folder = request.folder
+    folder, settings = request.folder, request.settings
     size = request.input_size or network_entry(request.network).input_size
-    split = split_folder(folder, request)  # before an hour of reading, as it may be refused
-    images: list[CleanImage] = []
-    for index in range(len(folder.files)):
-        if stop.is_set():
-            return None
-        image = folder.read(index)
-        # Only what the network will see stays in memory.
-        images.append(CleanImage(resize_patch(image.pixels, size), None, image.name))
-        yield Progress(done=index + 1, total=len(folder.files), text="reading images")
+    groups = group_names(folder.files, request.together) if request.together else None
+    split = split_class_folder(  # before an hour of reading, as it may be refused
+        folder, settings.validation_fraction, settings.seed, groups, pattern=request.together
+    )
+    files = yield from read_image_files(folder, size, skip_broken=request.skips_broken, stop=stop)
+    if files is None:
+        return None
+    kept = folder.subset(files.kept)
+    split = _with_notes(split.subset(files.kept), files)
     return ClassificationSet.from_images(
-        lambda index: images[index],
-        folder.targets,
-        make_classes(folder.class_names),
+        lambda index: files.images[index],
+        kept.targets,
+        make_classes(kept.class_names),
         split,
         input_size=size,
     )
 
 
-def split_folder(folder: ClassFolder, request: FolderRequest) -> Split:
-    """Hold out whole groups, or without a pattern the same share of every class.
-
-    Raises
-    ------
-    UserError
-        CN-635 for a pattern that does not fit the names, CN-637 if its groups cannot be held out.
-    """
-    from napari_convnet.samples import split_by_group, split_by_sample
-
-    fraction, seed = request.settings.validation_fraction, request.settings.seed
-    if not request.together or fraction == 0:
-        return split_by_sample(folder.targets, fraction, seed)
-    groups = group_names(folder.files, request.together)
-    split = split_by_group(folder.targets, groups, fraction, seed)
-    if split is None:
-        raise UserError(
-            "CN-637",
-            f"'{request.together}' gives {len(set(groups))} groups in the file names, which cannot be held out "
-            "without losing a class or most samples. Nothing was changed. Choose a pattern that gives more groups.",
-        )
-    return split
+def _with_notes(split: Split, files: ImageFiles) -> Split:
+    """Say with the split what was done about unequal and broken images."""
+    left_out = (
+        f"{len(files.broken)} images that cannot be read are left out" if files.broken else ""
+    )
+    notes = filter(None, (split.description, files.note, left_out))
+    return replace(split, description="; ".join(notes))

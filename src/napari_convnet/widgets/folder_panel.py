@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QFileDialog, QFormLayout, QLineEdit, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QFormLayout, QLineEdit, QVBoxLayout, QWidget
 
 from napari_convnet.folders import ClassFolder
 from napari_convnet.widgets.background import JobResult
@@ -48,10 +48,16 @@ class FolderPanel(QWidget):
             "Part of the file names (a regular expression) that tells patient, slide or well: images of one are "
             "never split between training and validation. Empty: each image stands for itself."
         )
+        self.skip_broken = QCheckBox()
+        self.skip_broken.setAccessibleName("Skip broken")
+        self.skip_broken.setToolTip(
+            "Leave out images that cannot be read and say how many; otherwise training stops and names them."
+        )
         self._form = QWidget()
         form = QFormLayout(self._form)
         form.setContentsMargins(0, 0, 0, 0)
         form.addRow("Keep together", self.together)
+        form.addRow("Skip broken", self.skip_broken)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(row(self.choose_button, self.samples_button, self.leave_button))
