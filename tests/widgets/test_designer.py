@@ -278,6 +278,9 @@ def test_saved_networks_are_offered_for_the_task_that_they_do(qtbot):
     assert not form.network.choose_saved("maps")
     form.network.set_saved(saved[::-1])
     assert form.network.currentText() == "cells"
+    form.network.setCurrentText("resnet18")
+    with qtbot.assertNotEmitted(form.network.currentIndexChanged):
+        form.network.set_saved(saved)  # as when a project is begun: what is set stays
     form.show_task("segment")
     assert form.network.currentText() == "unet"
     assert form.network.choose_saved("maps")

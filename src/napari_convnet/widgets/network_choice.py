@@ -58,7 +58,8 @@ class NetworkChoice(QComboBox):
                 if before == (self.itemText(index), (self.itemData(index) or ("",))[0])
             ]  # fmt: skip
             self.setCurrentIndex(places[0] if places else 0 if self.count() else -1)
-        self.currentIndexChanged.emit(self.currentIndex())
+        if not places:  # what else is set for a network stays as long as it is chosen
+            self.currentIndexChanged.emit(self.currentIndex())
 
     def choose_saved(self, name: str) -> bool:
         """Choose a network of the project's; return False if it is of no use for the task."""
