@@ -20,6 +20,7 @@ from napari_convnet.model_file import model_from_bytes
 from napari_convnet.training import BatchFinished, BatchSizeReduced, EpochFinished, TrainingStarted
 from napari_convnet.training.overfitting import advice
 from napari_convnet.widgets.augmentation_preview import AugmentationPreview, pictures_alike
+from napari_convnet.widgets.curve_points import MOST_POINTS
 from napari_convnet.widgets.live_view import LiveView
 
 
@@ -110,17 +111,17 @@ def test_a_killed_training_is_offered_again_and_goes_on_in_its_record(desk, tmp_
     script = Path(__file__).with_name("train_until_killed.py")
     home = {"NAPARI_CONFIG": str(tmp_path / "napari.yaml"), "XDG_DATA_HOME": str(tmp_path)}
     with subprocess.Popen(
-        [sys.executable, str(script), str(path)], env={**os.environ, **home}, stdout=subprocess.PIPE, text=True,
+        [sys.executable, str(script), str(path)], env={**os.environ, **home}, stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, text=True,
     ) as child:  # fmt: skip
-        while (line := child.stdout.readline()) and int(line) < 6:
-            pass
-        assert line, "it ended by itself"
+        assert child.stdout.readline() == "paused\n"
         child.send_signal(signal.SIGKILL)
     annotate, train = prepare(desk, path)
     desk.use_tool(annotate, "click_cells")
     desk.wait_until_idle()
     project = desk.session.project
     (run,) = project.runs()
+    assert project.checkpoint_step(run.id) > 0
     before = {record.epoch: dict(record.curves) for record in project.epochs(run.id)}
     assert run.outcome == "interrupted"
     assert train.resume_bar.isVisibleTo(train)
@@ -134,7 +135,7 @@ def test_a_killed_training_is_offered_again_and_goes_on_in_its_record(desk, tmp_
     assert project.checkpoint_step(run.id) is None
     epochs = {record.epoch: dict(record.curves) for record in project.epochs(run.id)}
     assert list(epochs) == list(range(1, EPOCHS + 1))
-    assert [epochs[k] for k in range(1, 4)] == [before[k] for k in range(1, 4)]
+    assert {k: epochs[k] for k in before} == before  # these were not trained again
     assert [row["epoch"] for row in train.live.rows] == list(epochs)
     assert not train.resume_bar.isVisibleTo(train)
 
@@ -239,4 +240,4 @@ def test_ten_thousand_iterations_stay_few_points(live):
         live.take([event])
     live.curves._draw()
     for name in ("batch", "rate"):
-        assert 900 < len(live.curves._lines[name].getData()[0]) <= 2000
+        assert MOST_POINTS / 3 < len(live.curves._lines[name].getData()[0]) <= MOST_POINTS

@@ -1,4 +1,4 @@
-"""A napari that trains until it is killed; run by `test_live_training`: ``python train_until_killed.py PROJECT``."""
+"""A napari that trains, pauses and waits to be killed: ``python train_until_killed.py PROJECT``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from annotate_until_killed import PLACES, Waiting, make_image
 from dock_helpers import Desk, press
 
-EPOCHS = 30
+EPOCHS = 10
 
 
 def prepare(desk: Desk, project: Path):
@@ -23,12 +23,9 @@ def prepare(desk: Desk, project: Path):
 
 
 def main(project: str) -> None:
-    """Annotate 40 cells, train, and tell each epoch that is kept."""
+    """Annotate 40 cells, train, pause after some epochs, and say so."""
     import napari
 
-    from napari_convnet.widgets import training_worker
-
-    training_worker.KEEP_SECONDS = 0.0
     desk = Desk(napari.Viewer(), Waiting(), [])
     annotate, train = prepare(desk, Path(project))
     tool = desk.use_tool(annotate, "click_cells")
@@ -36,12 +33,11 @@ def main(project: str) -> None:
         tool.annotate_at(tool.labels.data_to_world(PLACES[3 * k]), 1 + k % 2)
     train.form.epochs.setValue(EPOCHS)
     press(train.train_button)
-    told = 0
-    while True:
-        desk.qtbot.wait(20)
-        if len(train.live.rows) > told:
-            told = len(train.live.rows)
-            print(told, flush=True)
+    desk.qtbot.waitUntil(lambda: len(train.live.rows) >= 3)
+    press(train.pause_button)  # its state is kept now, not within 20 s
+    desk.qtbot.waitUntil(lambda: "paused" in train.time_line.text())
+    print("paused", flush=True)
+    sys.stdin.read()
 
 
 if __name__ == "__main__":
