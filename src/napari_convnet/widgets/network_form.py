@@ -56,15 +56,17 @@ class NetworkForm(QWidget):
         self.design_button = push_button(
             "Design…", "Put layers together yourself, or change a network of the courses."
         )
-        network_row = row(self.network, self.table_button, self.design_button)
-        network_row.setStretch(0, 1)
         self.pretrained = _choice(
             "Start from",
             "Random weights need nothing. Pretrained ones learn faster from few samples.",
         )
         form = QFormLayout()
         form.setContentsMargins(0, 0, 0, 0)
-        for label, control in (("Network", network_row), ("Start from", self.pretrained)):
+        for label, control in (
+            ("Network", self.network),
+            ("", row(self.table_button, self.design_button)),
+            ("Start from", self.pretrained),
+        ):
             form.addRow(label, control)
         self.options = TrainingOptions()
         self.epochs = self.options.basic.controls["epochs"].native
