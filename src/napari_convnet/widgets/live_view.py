@@ -33,12 +33,13 @@ _HEIGHT = 240  # all of the dock fits on a screen of 800 rows
 _REDRAW_MILLISECONDS = 200
 _COLUMNS = {
     "epoch": ("epoch", "Passes over the training samples; ★ is the best one."),
-    "training_loss": ("train loss", "Mean loss of the epoch's training samples."),
+    "training_loss": ("loss", "Mean loss of the epoch's training samples."),
     "validation_loss": ("val. loss", "Loss of the held-out samples."),
     "score": ("score", "What the best epoch is chosen by, on the held-out samples."),
     "learning_rate": ("rate", "Learning rate at the end of the epoch."),
     "seconds": ("s", "Seconds since the training started, without pauses."),
 }
+_FORMATS = {"epoch": ".0f", "learning_rate": ".2g", "seconds": ".0f"}
 _ALL = (*_COLUMNS, "training_accuracy", "is_best")
 
 
@@ -216,6 +217,8 @@ class LiveView(QWidget):
         score = values["score"]
         shown = {**values, "score": -score if self._is_error and score is not None else score}
         star = "★ " if values["is_best"] else ""
-        texts = ["-" if shown[name] is None else f"{shown[name]:.3g}" for name in _COLUMNS]
-        seconds = "-" if shown["seconds"] is None else f"{shown['seconds']:.0f}"
-        return (f"{star}{int(shown['epoch'])}", *texts[1:-1], seconds)
+        texts = [
+            "-" if shown[name] is None else format(shown[name], _FORMATS.get(name, ".3g"))
+            for name in _COLUMNS
+        ]
+        return (star + texts[0], *texts[1:])
