@@ -80,7 +80,7 @@ def test_a_run_is_shown_used_repeated_to_the_bit_exported_and_its_model_deleted(
     assert f"all {n_weights:,} weights are the same to the bit" in window.status.text()
     assert len(desk.session.project.runs()) == 1
 
-    desk.session.set_model(model_from_bytes(weights))
+    desk.session.set_model(model_from_bytes(weights, "model"))
     click_row(window, 0)
     press(window.use_button)
     wait_for(desk, window, "is the current one")
@@ -95,7 +95,7 @@ def test_a_run_is_shown_used_repeated_to_the_bit_exported_and_its_model_deleted(
     path = tmp_path / "runs"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(path), ""))
     press(window.export_button)
-    (line,) = csv.DictReader(path.with_suffix(".csv").open())
+    (line,) = csv.DictReader(path.with_suffix(".csv").read_text().splitlines())
     assert float(line["value"]) == held_out["accuracy"]
     assert [float(line["low"]), float(line["high"])] == held_out["accuracy_interval"]
     assert line["held_out_sha256"] == scores["held_out_sha256"]

@@ -89,13 +89,13 @@ def test_the_window_shows_the_numbers_of_the_card_and_exports_them(
     desk.qtbot.waitUntil(lambda: "Exported" in window.status.text(), timeout=20_000)
     (folder,) = out.iterdir()
     assert json.loads((folder / "scores.json").read_text())["scores"] == scores
-    table = list(csv.DictReader((folder / "classes_validation.csv").open()))
+    table = list(csv.DictReader((folder / "classes_validation.csv").read_text().splitlines()))
     assert [row["class"] for row in table] == list(held_out["classes"])
     for row, entry in zip(table, held_out["classes"].values(), strict=True):
         assert row["f1"] == ("" if entry["f1"] is None else repr(float(entry["f1"])))
-    counts = list(csv.reader((folder / "confusion_validation.csv").open()))[1:]
+    counts = list(csv.reader((folder / "confusion_validation.csv").read_text().splitlines()))[1:]
     assert [[int(n) for n in row[1:]] for row in counts] == held_out["confusion"]
-    assert len(list(csv.DictReader((folder / "epochs.csv").open()))) == 2
+    assert len(list(csv.DictReader((folder / "epochs.csv").read_text().splitlines()))) == 2
     for name in ("roc", "calibration", "learning"):
         assert QImage(str(folder / f"{name}.png")).width() >= 1200
         assert b"<svg" in (folder / f"{name}.svg").read_bytes()[:500]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from napari_convnet.errors import UserError
 from napari_convnet.progress import Progress
 from napari_convnet.project import EpochRecord, Project, RunRecord
 from napari_convnet.widgets.folder_job import FolderRequest, read_samples
@@ -14,6 +15,8 @@ from napari_convnet.widgets.training_job import TrainingRequest, build_samples
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from napari_convnet.model_file import Model
 
 _LOSSES = ("training_loss", "validation_loss")
 
@@ -71,9 +74,15 @@ def repeat_steps(
     run: RunRecord,
     project: Project,
     make_request: Callable[[], TrainingRequest | FolderRequest],
+    current: Model | None,
     stop: threading.Event,
 ) -> Generator[Progress, None, Repetition | None]:
     """Train once more as a run did and compare; in the worker. None when it is stopped before the end.
+
+    Parameters
+    ----------
+    current
+        The session's model: a run that started from a model is repeated from this one, if it has its name.
 
     Raises
     ------
@@ -90,7 +99,8 @@ def repeat_steps(
             return None
     else:
         samples = build_samples(request)[0]
-    steps = repeat_run(run, samples, initial_weights=_first_weights(run), stop=stop)
+    first = {"initial_weights": _first_weights(run), "initial_model": _first_model(run, current)}
+    steps = repeat_run(run, samples, **first, stop=stop)
     losses: dict[int, dict[str, float | None]] = {}
     while True:
         try:
@@ -120,7 +130,9 @@ def compare(
     if data is not None:
         from napari_convnet.model_file import model_from_bytes
 
-        n_weights, largest, is_same = _compare(model_from_bytes(data).network.state_dict(), weights)
+        n_weights, largest, is_same = _compare(
+            model_from_bytes(data, f"model of run {run.id}").network.state_dict(), weights
+        )
     return Repetition(
         run.id, len(recorded), _first_other(recorded, losses), n_weights, largest, is_same
     )
@@ -150,6 +162,20 @@ def _compare(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> tuple
             is_same &= tensor.numpy().tobytes() == other.numpy().tobytes()
             largest = max(largest, float((tensor.double() - other.double()).abs().max()))
     return n, largest, is_same
+
+
+def _first_model(run: RunRecord, current: Model | None) -> Model | None:
+    """Return the model that a run started from, None if it started from none."""
+    name = run.settings.get("started_from")
+    if name is None:
+        return None
+    if current is None or current.card.name != name:
+        raise UserError(
+            "CN-205",
+            f"This run cannot be repeated: it started from the model '{str(name)[:60]}', which is not the current "
+            "one. Nothing was changed. Load that model, then press Repeat again.",
+        )
+    return current
 
 
 def _first_weights(run: RunRecord) -> Mapping[str, Tensor] | None:

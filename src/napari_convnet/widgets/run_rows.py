@@ -18,7 +18,7 @@ from napari_convnet.widgets.score_export import cell_text
 from napari_convnet.widgets.score_table import Cell, Column
 
 COLUMNS = (
-    Column("run", "Number of the training in this project.", True, 42),
+    Column("run", "Number of the training in this project.", True, 46, is_centred=True),
     Column("started", "When it began, on this computer's clock.", False, 118),
     Column("task", "What was learned.", False, 62),
     Column("network", "Network of the catalogue.", False, 104),
@@ -30,7 +30,7 @@ COLUMNS = (
     Column(
         "held out",
         "Runs with the same letter were measured on the same held-out samples: only their scores may be compared.",
-        False, 70,
+        False, 76, is_centred=True,
     ),
     Column("outcome", "How it ended.", False, 82),
     Column("model", "Whether the project keeps its model, and how large that is.", True, 70),

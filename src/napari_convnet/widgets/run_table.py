@@ -124,7 +124,7 @@ class RunWindow(QDialog):
         self.compare_button.setEnabled(
             self.compare_button.isChecked() or bool(chosen and chosen.held_out)
         )
-        self.repeat_button.setEnabled(is_idle and is_over and "repeat" in chosen.run.scores)
+        self.repeat_button.setEnabled(is_idle and is_over and _can_repeat(chosen.run))
         self.delete_button.setEnabled(is_idle and has_model and is_over and can_write)
         self.stop_button.setEnabled(not is_idle)
         self.export_button.setEnabled(bool(self.rows))
@@ -196,7 +196,7 @@ class RunWindow(QDialog):
             from napari_convnet.model_file import model_from_bytes
 
             yield Progress(done=0, total=0, text="loading the model")
-            return model_from_bytes(project.model_bytes(run_id))
+            return model_from_bytes(project.model_bytes(run_id), f"model of run {run_id}")
 
         self._slot.start(
             load, description="Loading the model", on_progress=lambda _events: None,
@@ -216,12 +216,12 @@ class RunWindow(QDialog):
         make = None if chosen is None else guarded(lambda: request_again(chosen.run, self._session))
         if make is None or self._slot.state != "idle":
             return
-        run, project = chosen.run, self._project
+        run, project, model = chosen.run, self._project, self._session.model
         self.status.setText(f"Repeating run {run.id}…")
         self.bar.setRange(0, 0)
         self.bar.show()
         self._slot.start(
-            lambda stop: repeat_steps(run, project, make, stop), description="Repeating a training",
+            lambda stop: repeat_steps(run, project, make, model, stop), description="Repeating a training",
             on_progress=lambda events: self._on_progress(run, events), on_done=self._on_repeated,
         )  # fmt: skip
 
@@ -262,6 +262,11 @@ class RunWindow(QDialog):
     def _export(self, path: Path, rows: list[RunRow]) -> None:
         write_atomically(path, runs_csv(rows))
         self.status.setText(f"{len(rows)} runs exported to {path}")
+
+
+def _can_repeat(run: RunRecord) -> bool:
+    """Return whether a run says how it was made, and was more than a fit of the last layer."""
+    return "repeat" in run.scores and not run.settings.get("features")
 
 
 def _is_sure(parent: QWidget, run: RunRecord) -> bool:

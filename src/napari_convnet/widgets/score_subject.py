@@ -63,7 +63,8 @@ def subject_of_run(
         from napari_convnet.model_file import model_from_bytes
 
         try:
-            pixel = pixel_of(model_from_bytes(project.model_bytes(run.id)).card)
+            model = model_from_bytes(project.model_bytes(run.id), f"model of run {run.id}")
+            pixel = pixel_of(model.card)
         except UserError:  # a damaged model is told where it is to be used
             pixel = None
     return _subject(

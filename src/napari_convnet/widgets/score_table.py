@@ -23,6 +23,7 @@ class Column:
     tip: str
     is_number: bool = False
     width: int = 100
+    is_centred: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ class _Model(QAbstractTableModel):
 
 def _side(column: Column) -> Qt.AlignmentFlag:
     side = Qt.AlignmentFlag.AlignRight if column.is_number else Qt.AlignmentFlag.AlignLeft
+    side = Qt.AlignmentFlag.AlignHCenter if column.is_centred else side
     return side | Qt.AlignmentFlag.AlignVCenter
 
 

@@ -205,11 +205,11 @@ class ScoreWindow(QDialog):
 
 
 def _class_table(report: ScoreReport) -> SortedTable:
-    columns = [Column("class", "Name of the class.", width=170)]
+    columns = [Column("class", "Name of the class.", width=150)]
     columns.append(Column("n", f"Number of {report_unit(report)} that are of the class.", True, 70))
     for number, (name, tip) in enumerate(report.column_texts()):
         has_interval = any(row.figures[number].interval for row in report.rows)
-        columns.append(Column(name, tip, True, 155 if has_interval else 118))
+        columns.append(Column(name, tip, True, 148 if has_interval else 98))
     table = SortedTable("Scores by class", columns)
     table.show_rows(
         [
