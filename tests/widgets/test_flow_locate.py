@@ -128,6 +128,8 @@ def test_a_spinning_bead_becomes_a_track(desk, docks, monkeypatch, tmp_path):
     assert kinds.count("predicted-tracks") == kinds.count("predicted-positions") == 1
     assert np.allclose(desk.viewer.layers["my track"].data, before, atol=1e-3)
     assert predict.result_table.model().rowCount() == _N_FRAMES
+    predict.result_table.chosen.emit(17)  # a click on a row
+    assert desk.viewer.dims.current_step[0] == 17
     table = tmp_path / "bead.csv"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(table), ""))
     press(predict.table_button)

@@ -15,8 +15,9 @@ from napari_convnet.widgets.placement import placement_of
 from napari_convnet.widgets.prediction_result import Prediction
 from napari_convnet.widgets.session import Session
 
-#: Side of a symbol in pixels of the image, and how small and large it gets on the screen.
-_SIZE, _SCREEN_SIZES = 9, (11, 18)
+#: Side of a symbol in pixels of the image at least, and its share of a large image. On the screen it does not grow
+#: beyond a limit; with a lower limit, napari would show a dot at the origin of planes without points.
+_SIZE, _SHARE, _SCREEN_SIZES = 9, 1 / 60, (2, 20)
 #: What the person may have chosen for our layer, which the next one takes over.
 _KEPT = ("name", "visible", "opacity", "blending")
 
@@ -57,13 +58,15 @@ def show_positions(
         ids = np.ones((len(result.places), 1))
         viewer.add_tracks(np.hstack([ids, result.places]), **{
             "name": f"{image.name} track", "features": result.table, "tail_width": 3,
+            "color_by": result.table.columns[0], "colormap": "turbo",
             "metadata": {MARK: {**common, "kind": "predicted-tracks"}}, **placement, **kept[0],
         })  # fmt: skip
     colour_of = {info.name: info.colour for info in classes}
     viewer.add_points(result.places, ndim=image.ndim, **{
-        "name": f"{image.name} located", "features": result.table, "symbol": "cross", "size": _SIZE,
-        "canvas_size_limits": _SCREEN_SIZES, "border_width": 0,
-        "face_color": [colour_of[name] for name in result.table["class"]] or "white",
+        "name": f"{image.name} located", "features": result.table, "symbol": "diamond",
+        "size": max(_SIZE, _SHARE * max(shape[-2:])), "canvas_size_limits": _SCREEN_SIZES,
+        "face_color": "transparent", "border_width": 0.2,
+        "border_color": [colour_of[name] for name in result.table["class"]] or "white",
         "metadata": {MARK: {**common, "kind": "predicted-positions"}}, **placement, **kept[1],
     })  # fmt: skip
 

@@ -88,6 +88,9 @@ class ModeForm(QWidget):
             ("any number in an image", "heat_map"),
         ):
             self.choice.addItem(text, mode)
+        self.choice.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
         self.choice.setAccessibleName("How positions are learned")
         self.choice.setToolTip(
             "One in each frame: the network gives row and column, and a film becomes a track. Any number: it "
