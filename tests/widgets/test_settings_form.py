@@ -63,7 +63,9 @@ def test_a_backbone_starts_with_a_smaller_rate_and_offers_pretrained_weights(qtb
     qtbot.addWidget(form)
     form.show_task("classify")
     assert form.options.value()["learning_rate"] == pytest.approx(2e-3)
-    assert [form.pretrained.itemData(k) for k in range(form.pretrained.count())] == ["none", "file"]
+    assert [form.pretrained.itemData(k) for k in range(form.pretrained.count())] == [
+        "none", "file", "model_file",
+    ]  # fmt: skip
     form.network.setCurrentText("resnet18")
     assert form.options.value()["learning_rate"] == pytest.approx(5e-4)
     assert form.pretrained.findData("imagenet") > 0

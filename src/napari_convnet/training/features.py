@@ -18,7 +18,7 @@ from napari_convnet.model_file import Model
 from napari_convnet.networks import network_entry
 from napari_convnet.networks.transfer import head_names
 from napari_convnet.progress import Progress
-from napari_convnet.samples import ClassificationSet
+from napari_convnet.samples import ClassificationSet, held_out_sha256
 from napari_convnet.settings import TrainingSettings
 from napari_convnet.training.final import final_scores
 from napari_convnet.training.fine_tuning import as_network, check_same_network, start_from_model
@@ -173,6 +173,7 @@ def train_on_features(
         "measured_on": samples.description,
         "warning": samples.warning,
         "features": {"count": features.values.shape[1], **fitted.as_dict()},
+        "held_out_sha256": held_out_sha256(samples),
         "seconds": round(time.monotonic() - began, 2),
     }
     scores, temperature = final_scores(module, samples, scores, choose_device(settings.device))

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
-    QComboBox,
-    QFileDialog,
     QFormLayout,
     QLabel,
     QSpinBox,
@@ -21,6 +18,7 @@ from napari_convnet.networks import NETWORKS
 from napari_convnet.widgets.controls import push_button, row, text_line
 from napari_convnet.widgets.network_choice import NetworkChoice
 from napari_convnet.widgets.settings_control import make_narrow
+from napari_convnet.widgets.start_from import StartFrom
 from napari_convnet.widgets.training_options import TrainingOptions
 
 NETWORKS_BY_TASK = {
@@ -48,7 +46,7 @@ class NetworkForm(QWidget):
     def __init__(self, memory: dict[str, dict[str, Any]] | None = None) -> None:
         super().__init__()
         self._memory = {} if memory is None else memory
-        self._file = self._shown = ""
+        self._shown = ""
         self.network = NetworkChoice()
         self.table_button = push_button(
             "Table…", "Show its layers, what training takes, and how long an epoch is."
@@ -56,10 +54,8 @@ class NetworkForm(QWidget):
         self.design_button = push_button(
             "Design…", "Put layers together yourself, or change a network of the courses."
         )
-        self.pretrained = _choice(
-            "Start from",
-            "Random weights need nothing. Pretrained ones learn faster from few samples.",
-        )
+        self.start_from = StartFrom()
+        self.pretrained = self.start_from.choice
         form = QFormLayout()
         form.setContentsMargins(0, 0, 0, 0)
         for label, control in (
@@ -68,6 +64,7 @@ class NetworkForm(QWidget):
             ("Start from", self.pretrained),
         ):
             form.addRow(label, control)
+        form.addRow(self.start_from)
         self.options = TrainingOptions()
         self.epochs = self.options.basic.controls["epochs"].native
         self.patch_size = _number("Patch size", _SIZE_TIPS[False], 0, 1024)
@@ -81,7 +78,7 @@ class NetworkForm(QWidget):
         layout.addWidget(self.options)
         layout.addWidget(self.why)
         self.network.currentIndexChanged.connect(self._show_network)
-        self.pretrained.activated.connect(self._choose_pretrained)
+        self.start_from.said.connect(self.said)
 
     def show_task(self, task: str, whole_images: bool = False, kept_as: str = "") -> None:
         """Offer the networks of a task as they were set before; whole images are resized where patches would be cut."""
@@ -99,18 +96,13 @@ class NetworkForm(QWidget):
         """Keep in the memory what is set for the task that is shown."""
         if self._shown:
             self._memory[self._shown] = {
-                "network": self.network.currentText(), "pretrained": self.pretrained.currentData(),
-                "file": self._file, "patch_size": self.patch_size.value(),
-                "options": self.options.changed_values(),
+                "network": self.network.currentText(), **self.start_from.remember(),
+                "patch_size": self.patch_size.value(), "options": self.options.changed_values(),
             }  # fmt: skip
 
     def _recall(self, kept: dict[str, Any]) -> None:
         self.network.setCurrentText(kept.get("network", self.network.currentText()))
-        self._file = kept.get("file", "")
-        index = max(0, self.pretrained.findData(kept.get("pretrained", "none")))
-        self.pretrained.setCurrentIndex(index)
-        if self.pretrained.currentData() == "file":
-            self.pretrained.setItemText(index, f"{Path(self._file).name}…")
+        self.start_from.recall(kept)
         self.patch_size.setValue(kept.get("patch_size", 0))
         self.patch_size.setSpecialValueText("auto")
         self.why.hide()
@@ -120,8 +112,7 @@ class NetworkForm(QWidget):
     @property
     def weights(self) -> str:
         """``"none"``, ``"imagenet"`` or the path of a file with weights."""
-        chosen = self.pretrained.currentData()
-        return self._file if chosen == "file" else chosen or "none"
+        return self.start_from.weights
 
     def record(self) -> dict[str, Any]:
         """Return what the project keeps of a run's settings; 0 means chosen from the data."""
@@ -130,9 +121,7 @@ class NetworkForm(QWidget):
         }
         return {
             **options,
-            "patch_size": self.patch_size.value(),
-            "weights": Path(self.weights).name,
-            "pretrained": self.weights,
+            **self.start_from.record(self.patch_size.value()),
         }
 
     def explain(self, values: Mapping[str, Any], reasons: Mapping[str, str]) -> None:
@@ -148,42 +137,7 @@ class NetworkForm(QWidget):
         if not network:
             return
         self.options.set_defaults({"learning_rate": NETWORKS[network].learning_rate})
-        self.pretrained.clear()
-        self.pretrained.addItem("random weights", "none")
-        if NETWORKS[network].has_pretrained_weights:
-            self.pretrained.addItem("ImageNet (download)…", "imagenet")
-        self.pretrained.addItem("weights file…", "file")
-
-    def _choose_pretrained(self, index: int) -> None:
-        chosen = self.pretrained.currentData()
-        if chosen == "imagenet":
-            self.said.emit(_imagenet_note(self.network.network_id))
-        elif chosen == "file":
-            title, kinds = "Pretrained weights", "Weights (*.safetensors)"
-            path, _ = QFileDialog.getOpenFileName(self, title, str(Path.home()), kinds)
-            if path:
-                self._file = path
-                self.pretrained.setItemText(index, f"{Path(path).name}…")
-            elif not self._file:
-                self.pretrained.setCurrentIndex(0)
-
-
-def _imagenet_note(network: str) -> str:
-    from napari_convnet.networks import describe_weights
-
-    weights = describe_weights(network)
-    return (
-        f"Train will download {weights.megabytes:.0f} MB once ({weights.name}; {weights.licence}). "
-        "Choose 'random weights' if you do not want that."
-    )
-
-
-def _choice(name: str, tooltip: str) -> QComboBox:
-    combo = QComboBox()
-    combo.setAccessibleName(name)
-    combo.setToolTip(tooltip)
-    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    return combo
+        self.start_from.offer(network, self.network.settings)
 
 
 def _number(name: str, tooltip: str, low: int, high: int) -> QSpinBox:

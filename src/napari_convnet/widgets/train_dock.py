@@ -91,8 +91,8 @@ class TrainDock(Dock):
         column.addLayout(row(self.train_button, self.pause_button, self.stop_button))
         column.addWidget(self.bar)
         column.addWidget(self.time_line)
+        column.addWidget(self.result)  # above the curves: with both, the dock is higher than a small screen
         column.addWidget(self.live)
-        column.addWidget(self.result)
         column.addWidget(self.model_bar)
         column.addWidget(self.result_bar)
         column.addWidget(self.device_line)
@@ -106,6 +106,7 @@ class TrainDock(Dock):
         self.predicting.said.connect(self._say)
         self.training.changed.connect(self._hide_offer)
         self.form.said.connect(self._say)
+        self.form.start_from.follow(session)
         self.form.options.preview_asked.connect(self.preview)
         self.resume_bar.asked.connect(self.resume)
         self.folder_panel.changed.connect(self._show_task)
@@ -199,7 +200,7 @@ class TrainDock(Dock):
         self.predicting.stop()
 
     def _start(self) -> None:
-        request = self._request()
+        request = self.form.start_from.complete(self._request())
         self._show_begin(self._task, self.mode_form.mode)
         self.training.start(request, self.form.record(), self._on_progress, self._on_done)
 

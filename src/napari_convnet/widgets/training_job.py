@@ -35,7 +35,7 @@ class TrainingRequest:
 
     ``patch_size`` 0 and the names in ``automatic`` mean: fit them to the data. ``pretrained`` is
     ``"none"``, ``"imagenet"`` or the path of a ``.safetensors`` file. ``mode`` says how positions are
-    learned.
+    learned. ``start_model`` is a model to go on from; ``features`` fits its last layer only.
     """
 
     task: str
@@ -49,6 +49,8 @@ class TrainingRequest:
     name: str
     network_settings: Mapping[str, Any] | None = None
     mode: str = ""
+    start_model: Any = None
+    features: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,11 +64,16 @@ class Trained:
 
 def training_steps(
     request: TrainingRequest, stop: threading.Event, control: TrainingControl
-) -> Generator[Progress, None, Trained]:
-    """Build the training set, train and serialise the model; runs in the worker, where torch is imported."""
+) -> Generator[Progress, None, Trained | None]:
+    """Build the training set, train and serialise the model; runs in the worker, where torch is imported.
+
+    Returns None when it is stopped before there is a model.
+    """
     yield Progress(done=0, total=0, text="preparing the training set")
     samples, notes = build_samples(request)
     model, data = yield from train_on(samples, request, stop, control)
+    if model is None:
+        return None
     if request.task == "locate":
         model, data = with_pixel_size(model, data, request.planes)
     return Trained(model, data, notes)
@@ -100,6 +107,7 @@ def _training_set(request: TrainingRequest, images: list[CleanImage]):
         (p.arrays.channel_names for p in planes if isinstance(p.arrays, PlaneArrays)), None
     )
     is_held = np.array([plane.split == "validation" for plane in planes])
+    always_train = [plane.split == "training" for plane in planes if plane.split != "validation"]
     fraction, seed = request.settings.validation_fraction, request.settings.seed
     if request.task == "locate":
         return position_set(
@@ -113,6 +121,7 @@ def _training_set(request: TrainingRequest, images: list[CleanImage]):
             [a for a, held in zip(annotated, is_held, strict=True) if not held], request.classes,
             validation=[a for a, held in zip(annotated, is_held, strict=True) if held],
             patch_size=size, validation_fraction=fraction, channels=channels, seed=seed,
+            always_train=always_train,
         )  # fmt: skip
     objects = [
         AnnotatedObjects(image, _centroids(plane), plane.values.astype(int))
@@ -121,7 +130,7 @@ def _training_set(request: TrainingRequest, images: list[CleanImage]):
     return ClassificationSet.from_objects(
         objects, request.classes, patch_size=request.patch_size or choose_patch_size(planes),
         validation_fraction=fraction, channels=channels, seed=seed,
-        is_validation=is_held if is_held.any() else None,
+        is_validation=is_held, always_train=None if is_held.any() else always_train,
     )  # fmt: skip
 
 

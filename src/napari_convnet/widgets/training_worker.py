@@ -49,8 +49,10 @@ class TrainingControl:
 
 def train_on(
     samples: TrainingSet, request: Any, stop: threading.Event, control: TrainingControl
-) -> Generator[Progress, None, tuple[Model, bytes]]:
+) -> Generator[Progress, None, tuple[Model | None, bytes]]:
     """Train as a `TrainingRequest` or a `FolderRequest` says; return the model and its file's bytes.
+
+    No model when it is stopped before there is one.
 
     Raises
     ------
@@ -58,8 +60,13 @@ def train_on(
         As `train` does; the latter with the ``data`` of the model that it carries.
     """
     from napari_convnet.model_file import model_bytes
-    from napari_convnet.training import TrainingInterrupted, train
+    from napari_convnet.networks import fetch_weights
+    from napari_convnet.training import TrainingInterrupted, train, train_on_features
 
+    if request.pretrained == "imagenet" and control.kept is None:
+        fetched = yield from fetch_weights(request.network, request.network_settings, stop=stop)
+        if fetched is None:
+            return None, b""
     checkpoint = None
     if control.kept is not None:
         checkpoint = _read(control.kept())
@@ -71,15 +78,19 @@ def train_on(
         yield SettingsChosen(
             done=0, total=0, text="preparing the network", values=values, reasons=reasons
         )
+    common = {
+        "network_settings": request.network_settings, "initial_model": request.start_model, "stop": stop,
+        "initial_weights": _first_weights(request, is_resumed=checkpoint is not None), "name": request.name,
+    }  # fmt: skip
+    if request.features:
+        model = yield from train_on_features(samples, request.network, settings, **common)
+        return model, b"" if model is None else model_bytes(model)
     steps = train(
         samples,
         request.network,
         settings,
-        network_settings=request.network_settings,
-        initial_weights=_first_weights(request, is_resumed=checkpoint is not None),
-        stop=stop,
+        **common,
         pause=control.pause,
-        name=request.name,
         resume_from=checkpoint,
         keep=_keeping(control.keep) if control.keep else None,
         keep_seconds=KEEP_SECONDS,
@@ -119,11 +130,13 @@ def _first_weights(request: Any, is_resumed: bool):
     if request.pretrained == "none":
         return None
     from napari_convnet.model_file import read_weights
-    from napari_convnet.networks import download_weights
+    from napari_convnet.networks import describe_weights, download_weights
 
     with suppress(UserError) if is_resumed else nullcontext():
         if request.pretrained == "imagenet":
-            return download_weights(request.network)
+            where = (request.network, request.network_settings)
+            # a training that goes on has its weights; they are only compared with those of its beginning
+            return download_weights(*where) if describe_weights(*where).is_here else None
         return read_weights(request.pretrained)
     return None
 
