@@ -11,6 +11,7 @@ from napari_convnet.images import UnreadableError
 from napari_convnet.progress import Progress
 from napari_convnet.widgets.planes import in_blocks, planes_of
 from napari_convnet.widgets.source import Source
+from napari_convnet.widgets.triton_guard import keep_triton_out
 
 
 class OnServer:
@@ -62,6 +63,7 @@ def test_planes_are_counted_through_all_blocks_and_a_stop_keeps_what_is_done(vie
 
 
 def test_planes_before_an_unreadable_one_are_kept_and_the_problem_is_said(viewer):
+    keep_triton_out()  # as every job does before torch is imported
     layer = viewer.add_image(np.zeros((150, 8, 9), np.uint8), name="stack")
     planes = planes_of(viewer, Source((str(layer.unique_id),)))
     for first_lost, n_kept in ((140, 128), (3, 0)):
