@@ -324,20 +324,20 @@ def test_a_full_disk_leaves_the_old_prediction(trained, tmp_path):
 
 
 def test_a_model_that_cannot_be_saved_where_it_should_is_not_lost(tmp_path, monkeypatch):
-    from napari_convnet.cli import train
+    from napari_convnet.cli import starting
 
     shapes, model = make_shape_folder(tmp_path / "shapes", n=2), tmp_path / "m.safetensors"
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(elsewhere))
-    as_before = train.train
+    as_before = starting.train
 
     def lose_the_name(*arguments, **options):
         trained = yield from as_before(*arguments, **options)
         model.mkdir()  # any reason why the name can no longer be written
         return trained
 
-    monkeypatch.setattr(train, "train", lose_the_name)
+    monkeypatch.setattr(starting, "train", lose_the_name)
     result = command("train", "classify", shapes, "-o", model, "--size", 24, *FAST)
     one_message(result, "CN-312")
     (rescued,) = elsewhere.glob("*/m.safetensors")
@@ -346,16 +346,16 @@ def test_a_model_that_cannot_be_saved_where_it_should_is_not_lost(tmp_path, monk
 
 
 def test_a_training_that_breaks_off_still_saves_the_best_model(tmp_path, monkeypatch):
-    from napari_convnet.cli import train
+    from napari_convnet.cli import starting
 
     shapes, model = make_shape_folder(tmp_path / "shapes", n=2), tmp_path / "m.safetensors"
-    as_before = train.train
+    as_before = starting.train
 
     def break_off(*arguments, **options):
         trained = yield from as_before(*arguments, **options)
         raise TrainingInterrupted(trained, 1) from MemoryError("the card is full")
 
-    monkeypatch.setattr(train, "train", break_off)
+    monkeypatch.setattr(starting, "train", break_off)
     result = command("train", "classify", shapes, "-o", model, "--size", 24, *FAST)
     one_message(result, "CN-201")
     assert "the card is full" in result.stderr

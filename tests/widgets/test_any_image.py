@@ -94,6 +94,8 @@ def test_a_tiny_image_is_annotated_but_not_trained_on_alone(desk):
     for value, row in ((1, 1), (2, 4)):
         desk.choose_class(value)
         desk.stroke(tool.layer, [(row, 1), (row, 9)])
+    # Strokes are counted once they are saved, half a second later.
+    desk.qtbot.waitUntil(train.train_button.isEnabled, timeout=20_000)
     press(train.train_button)
     desk.qtbot.waitUntil(lambda: bool(desk.messages), timeout=60_000)
     desk.wait_until_idle()

@@ -241,12 +241,13 @@ def test_the_key_n_goes_to_places_of_a_picture_without_positions(desk):
     assert dock.status.text().startswith("One of up to 5 places")
 
 
-def test_the_train_dock_says_what_it_can_do_with_positions(desk, tool):
-    desk.click(tool.layer, (0, 40, 40))
+def test_the_train_dock_counts_positions_and_can_begin_with_one(desk, tool):
     train = desk.open_dock("Train")
     desk.open_dock("Predict")
+    assert not train.train_button.isEnabled()
+    desk.click(tool.layer, (0, 40, 40))
     assert "positions" in train.summary.text()
     assert "object: 1" in train.summary.text()
-    assert not train.train_button.isEnabled()
+    assert train.train_button.isEnabled()
     desk.session.set_task("classify")
     assert train.form.network.count() > 0

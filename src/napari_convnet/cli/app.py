@@ -173,11 +173,10 @@ def predict(
 
         name_files(model.removeprefix("imagenet:"), inputs, output, weights, device)
         return
-    if output is None or weights is not None:
-        raise UserError(
-            "CN-506",
-            "Give a folder for the results with -o; --weights only belongs to imagenet:NAME.",
-        )
+    if output is None:
+        raise typer.BadParameter("Give a folder for the results with -o.")
+    if weights is not None:
+        raise UserError("CN-506", "--weights only belongs to imagenet:NAME.")
     from napari_convnet.cli.apply import predict_files
 
     predict_files(Path(model), inputs, output, device)

@@ -91,7 +91,9 @@ class TrainDock(Dock):
         column.addLayout(row(self.train_button, self.pause_button, self.stop_button))
         column.addWidget(self.bar)
         column.addWidget(self.time_line)
-        column.addWidget(self.result)  # above the curves: with both, the dock is higher than a small screen
+        column.addWidget(
+            self.result
+        )  # above the curves: with both, the dock is higher than a small screen
         column.addWidget(self.live)
         column.addWidget(self.model_bar)
         column.addWidget(self.result_bar)
