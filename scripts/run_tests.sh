@@ -41,7 +41,7 @@ color=()
 if [ -t 1 ]; then color=(--color=yes); fi
 status=0
 mkdir -p .cache
-# Two processes: one has the screen and runs all tests of the docks, the other runs those of the core meanwhile.
+# Two processes share the tests: one alone takes half an hour.
 ${screen[@]+"${screen[@]}"} python -m pytest -n 2 --dist loadgroup ${color[@]+"${color[@]}"} "$@" | tee .cache/pytest-output.txt || status=$?
 
 # Libraries may write when Python exits, after pytest's summary: then it is said again.

@@ -181,7 +181,7 @@ def test_the_command_line_names_an_image(tmp_path, mobilenet):
     rows = (tmp_path / "names" / "names.csv").read_text().splitlines()
     assert len(rows) == 1 + 5
     wrong = CliRunner().invoke(app, ["predict", str(tmp_path / "x.safetensors"), str(data)])
-    assert wrong.exit_code == 1
+    assert wrong.exit_code == 2
 
 
 @pytest.mark.data

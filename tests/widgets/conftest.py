@@ -67,8 +67,7 @@ def desk(viewer, qtbot, messages, tmp_path, monkeypatch):
 
 
 def pytest_collection_modifyitems(items) -> None:
-    """Keep the docks in one process; let pass what scikit-image warns of when napari makes random colours."""
+    """Let pass what scikit-image warns of while napari makes random colours for a labels layer."""
     here = [item for item in items if item.path.parent == Path(__file__).parent]
     for item in here:
-        item.add_marker(pytest.mark.xdist_group("screen"))  # windows would cover each other
         item.add_marker(pytest.mark.filterwarnings("ignore:Conversion from CIE-LAB:UserWarning"))

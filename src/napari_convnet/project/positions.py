@@ -35,12 +35,17 @@ class Positions:
         centre: Sequence[float],
         value: int = 0,
         annotated_by: str = "person",
+        annotated_at: str = "",
     ) -> int:
         """Add a point and return its id; see `add_positions`."""
-        return self.add_positions(image_id, [(plane, centre, value)], annotated_by)[0]
+        return self.add_positions(image_id, [(plane, centre, value)], annotated_by, annotated_at)[0]
 
     def add_positions(
-        self, image_id: int, points: Iterable[Point], annotated_by: str = "person"
+        self,
+        image_id: int,
+        points: Iterable[Point],
+        annotated_by: str = "person",
+        annotated_at: str = "",
     ) -> tuple[int, ...]:
         """Add points (plane, centre, value) in one transaction and return their ids.
 
@@ -49,6 +54,8 @@ class Positions:
         points
             ``plane``: indices along the axes before Y and X. ``centre``: (y, x) in pixels, the
             middle of the first pixel being (0, 0). ``value``: class of the task "locate", or 0.
+        annotated_at
+            ISO 8601 time, UTC; by default now.
 
         Raises
         ------
@@ -56,7 +63,7 @@ class Positions:
             CN-331 if there is no such image, CN-332 for a point that is not finite, CN-333 if there
             is no such class.
         """
-        added_at, ids = now(), []
+        added_at, ids = annotated_at or now(), []
         with self._store.transaction() as connection:
             for position_id, (plane, centre, value) in enumerate(
                 points, start=next_id(connection, "position")

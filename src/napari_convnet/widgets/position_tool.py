@@ -206,8 +206,8 @@ class PositionTool(AnnotationTool):
         elif new.id:
             project.restore_positions([new])
         else:
-            number = project.add_position(self.image.image_id, new.plane, new.centre, new.value)
-            new = replace(new, id=number)
+            point = (new.plane, new.centre, new.value, "person", new.annotated_at)
+            new = replace(new, id=project.add_position(self.image.image_id, *point))
         # Without its layer, the positions are read anew from the project when it comes again.
         if self._layer is not None and self._layer in self.session.viewer.layers:
             self._show_exchanged(old, new)
