@@ -51,8 +51,15 @@ class Desk:
 
     def train(self, dock, timeout: int = 120_000) -> None:
         """Press Train and wait for the model and what follows."""
+        states = []  # of every change: a refused job may be over before the click returns
+
+        def note_state() -> None:
+            states.append(dock.training.state)
+
+        dock.training.changed.connect(note_state)
         press(dock.train_button)
-        assert dock.training.state == "running", self.messages
+        dock.training.changed.disconnect(note_state)
+        assert states[:1] == ["running"], self.messages
         self.qtbot.waitUntil(lambda: dock.training.state == "idle", timeout=timeout)
         self.qtbot.waitUntil(lambda: dock.predicting.state == "idle", timeout=timeout)
 
