@@ -12,6 +12,7 @@ from napari_convnet import UserError, run
 from napari_convnet.evaluation import (
     evaluate_classification,
     evaluate_objects,
+    evaluate_pixels,
     evaluate_positions,
     evaluate_segmentation,
     versions,
@@ -169,6 +170,40 @@ def test_segmentation_says_how_sure_its_means_are(segmenter, blob_pairs):
     report = run(evaluate_segmentation(segmenter, blob_pairs))
     low, high = report["mean_iou_interval"]
     assert low <= report["mean_iou"] <= high
-    assert report["measured"] == {"images": 2, "intervals": "95 %, bootstrap over images"}
+    assert report["measured"]["intervals"] == "95 %, bootstrap over images"
+    assert report["measured"]["names"] == ["5.tif", "6.tif"]
     alone = run(evaluate_segmentation(segmenter, blob_pairs[:1]))
     assert alone["mean_iou_interval"] is None
+
+
+def test_planes_of_one_image_count_as_one_image(segmenter, classifier):
+    parts = [(clean_image(image, "YX", "stack"), mask.astype(np.uint8) + 1)
+             for image, mask in map(draw_blobs, (5, 6, 7))]  # fmt: skip
+    report = run(evaluate_pixels(segmenter, parts, ["stack", "stack", "other"]))
+    assert report["data"]["images"] == report["measured"]["images"] == 2
+    alone = run(evaluate_pixels(segmenter, parts[2:], ["other"]))
+    together = run(evaluate_pixels(segmenter, parts[:2], ["stack", "stack"]))
+    means = [alone["mean_iou"], together["mean_iou"]]
+    assert report["mean_iou"] == pytest.approx(np.mean(means), abs=1e-6)
+    assert together["mean_iou_interval"] is None  # one image says nothing of how images differ
+
+    random = np.random.default_rng(2)
+    image = clean_image(
+        np.concatenate([draw_shape(bool(k % 2), random) for k in range(6)], axis=1), "YX", "a"
+    )
+    objects = AnnotatedObjects(
+        image, np.array([[11.5, 11.5 + 24 * k] for k in range(6)]), 1 + np.arange(6) % 2
+    )
+    model = replace(classifier, card=classifier.card.model_copy(update={"patch_size": 24}))
+    report = run(evaluate_objects(model, [objects, objects], names=["a", "a"]))
+    assert report["data"]["images"] == report["measured"]["images"] == 1
+    assert "1 image only" in report["warning"]
+
+
+def test_progress_over_images_never_goes_back_and_ends_at_all(segmenter):
+    parts = [(clean_image(image, "YX", "x"), mask.astype(np.uint8) + 1)
+             for image, mask in map(draw_blobs, (5, 6))]  # fmt: skip
+    events = list(evaluate_pixels(segmenter, parts, ["x", "y"]))
+    assert [event.done for event in events] == sorted(event.done for event in events)
+    assert events[-1].done == events[-1].total
+    assert events[-1].text == "2 of 2 images evaluated"

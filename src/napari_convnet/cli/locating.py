@@ -18,16 +18,13 @@ from napari_convnet.cli.position_pictures import draw_positions
 from napari_convnet.cli.reports import write_picture, write_table
 from napari_convnet.cli.train import Options, check_options, train_and_save
 from napari_convnet.errors import UserError
+from napari_convnet.evaluation import evaluate_marked
 from napari_convnet.folders import group_names, list_images, read_array
-from napari_convnet.images import CleanImage
 from napari_convnet.model_file import Model
 from napari_convnet.prediction import locate_in_frames, locate_positions
 from napari_convnet.progress import Progress
 from napari_convnet.samples import AnnotatedFrames, AnnotatedPositions, HeatMapSet, PositionSet
-from napari_convnet.samples.positions import TOLERANCE
-from napari_convnet.scores import PositionMatches, match_positions
 from napari_convnet.training import run
-from napari_convnet.training.measured_positions import MeasuredPositions
 
 #: Frames up to this side are located by regression; in larger ones a heat map finds a position better.
 _LARGEST_PATCH = 96
@@ -212,36 +209,20 @@ def evaluate_locator(
     Returns
     -------
     dict
-        `PositionMatches.as_dict` of all images together, and the error of the number of positions an image;
-        where there is one position a frame, errors are those of all frames, however large.
+        See `napari_convnet.evaluation.evaluate_marked`.
     """
     marked = read_positions(positions, images)
-    names = [entry.name for entry in model.card.classes]
-    tolerance = 2 * model.card.locate.sigma if model.card.locate.sigma else TOLERANCE
-    matches: list[PositionMatches] = []
-    errors: list[np.ndarray] = []
-    for done, part in enumerate(marked, start=1):
-        positions_found, values = _find(model, part.image, device)
-        for value, name in enumerate(names, start=1):
-            is_one = np.array([given in ("", name) for given in part.class_names])
-            at = positions_found[values == value]
-            matches.append(match_positions(part.centres[is_one], at, tolerance))
-        if len(part.centres) == len(positions_found) == 1:
-            errors.append(positions_found - part.centres)
-        yield Progress(done=done, total=len(marked), text=f"{done} of {len(marked)} images")
+    values = {entry.name: k for k, entry in enumerate(model.card.classes, start=1)}
     sizes = {part.source.pixel_size_um for part in marked}
-    size = sizes.pop() if len(sizes) == 1 else None
-    report = {
-        "data": {"folder": str(images), "positions": str(positions), "images": len(marked)},
-        **PositionMatches.together(matches).as_dict(size),
-        "mean_absolute_count_error": round(
-            float(np.mean([abs(m.n_found - m.n_true) for m in matches])), 6
-        ),
-    }
-    if len(errors) == len(marked):  # one a frame: no error is left out for being too large
-        report |= MeasuredPositions(np.concatenate(errors), tolerance).as_dict()
-        error = report["root_mean_square_error_pixels"]
-        report["root_mean_square_error_um"] = round(error * size, 6) if size else None
+    parts = (
+        (part.image, part.centres, np.array([values.get(name, 0 if not name else -1) for name in part.class_names]))
+        for part in marked
+    )  # fmt: skip
+    report = yield from evaluate_marked(
+        model, parts, [part.source.path.name for part in marked], device=device,
+        pixel_size_um=sizes.pop() if len(sizes) == 1 else None,
+    )  # fmt: skip
+    report["data"] = {"folder": str(images), "positions": str(positions), "images": len(marked)}
     return report
 
 
@@ -258,11 +239,3 @@ def print_located(title: str, report: dict[str, Any]) -> None:
         "within (px)": report["tolerance_pixels"],
     }
     print_table(title, [row], tuple(row))
-
-
-def _find(model: Model, image: CleanImage, device: str) -> tuple[np.ndarray, np.ndarray]:
-    if model.card.locate.mode == "patch":
-        result = run(locate_in_frames(model, [image], device=device))
-        return result.positions, np.ones(1, int)
-    found = run(locate_positions(model, image, device=device))
-    return found.positions, found.values
