@@ -45,7 +45,7 @@ class CellTool(AnnotationTool):
             kind=self.kind, source=self.source_id,
         )  # fmt: skip
         layer = self.add_layer(data)
-        layer.mouse_drag_callbacks.append(on_pointer(self._clicked, self._begin_drag))
+        layer.mouse_drag_callbacks.append(on_pointer(self.session, self._clicked, self._begin_drag))
         return layer
 
     def reading(self) -> Callable[[], tuple[np.ndarray, int]] | None:

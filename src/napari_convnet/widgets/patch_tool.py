@@ -62,7 +62,7 @@ class PatchTool(AnnotationTool):
             "border_width": 0.06, "metadata": {MARK: {"kind": self.kind, "source": self.source_id}},
             **placement_of(image).as_arguments(),
         }, "points"))  # fmt: skip
-        layer.mouse_drag_callbacks.append(on_pointer(self._clicked, self._begin_drag))
+        layer.mouse_drag_callbacks.append(on_pointer(self.session, self._clicked, self._begin_drag))
         self._show(layer)
         return layer
 

@@ -1,8 +1,13 @@
-"""What the mouse does on a layer of ours: clicks, and drags that a tool wants for itself."""
+"""What the mouse does on a layer of ours: clicks, drags that a tool wants for itself, and drags that move the view.
+
+A press that the canvas' camera is to hear of makes vispy draw the scene into a buffer, to find what was hit; without
+a graphics card that takes longer than all the rest of a click. So presses end here, and the view is moved here, too.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,6 +16,7 @@ from qtpy.QtCore import QPoint, QRect
 from qtpy.QtWidgets import QApplication, QRubberBand
 
 from napari_convnet.widgets.messages import guarded
+from napari_convnet.widgets.session import Session
 
 #: A press that moves less than this many screen pixels before release is a click.
 _CLICK_PIXELS = 4
@@ -30,6 +36,7 @@ class Drag(Protocol):
 
 
 def on_pointer(
+    session: Session,
     click: Callable[[Position, Modifiers], None],
     begin_drag: Callable[[Position, Modifiers], Drag | None] = lambda _position, _modifiers: None,
 ) -> Callable[..., Generator]:
@@ -37,11 +44,13 @@ def on_pointer(
 
     Parameters
     ----------
+    session
+        Whose view moves with a drag that no tool wants.
     click
         Called with world position and modifiers when the button is released where it was pressed.
     begin_drag
         Asked when the button is pressed; the drag that it returns gets the mouse, and the view
-        does not move. None leaves the drag to napari.
+        does not move.
     """
 
     def callback(layer: Layer, event: Any) -> Generator[None, None, None]:
@@ -50,7 +59,10 @@ def on_pointer(
         pressed_at, pressed = np.asarray(event.pos), tuple(event.position)
         modifiers = frozenset(key.name for key in event.modifiers)  # their str() is "<Key 'Alt'>"
         drag = guarded(lambda: begin_drag(pressed, modifiers))
-        pans, layer.mouse_pan = layer.mouse_pan, layer.mouse_pan and drag is None
+        if drag is None and _is_panned_here(layer, event, session):
+            drag = _Pan(session, pressed, tuple(event.dims_displayed), is_still=bool(modifiers))
+        if drag is not None:
+            event.handled = True  # vispy neither looks for what was hit nor moves the view
         band = _Band(event) if isinstance(drag, RectangleDrag) else None
         is_click = True
         try:
@@ -60,11 +72,11 @@ def on_pointer(
                 if drag is not None and not is_click:
                     position = tuple(event.position)
                     guarded(lambda position=position: drag.move(position))
+                    event.handled = True
                     if band is not None:
                         band.show(pressed_at, np.asarray(event.pos))
                 yield
         finally:
-            layer.mouse_pan = pans
             if band is not None:
                 band.close()
         if is_click:
@@ -74,6 +86,33 @@ def on_pointer(
             guarded(lambda: drag.end(position))
 
     return callback
+
+
+def _is_panned_here(layer: Layer, event: Any, session: Session) -> bool:
+    """Return whether napari would move the view in a plane; turning a volume is left to it."""
+    may_pan = layer.mode == "pan_zoom" and session.viewer.scene.camera.mouse_pan
+    return may_pan and len(event.dims_displayed) == 2 and not event.handled
+
+
+@dataclass(frozen=True)
+class _Pan:
+    """The view follows the mouse: what was under it when it was pressed stays there."""
+
+    session: Session
+    pressed: Position
+    displayed: tuple[int, ...]
+    is_still: bool
+
+    def move(self, position: Position) -> None:
+        """Move the view."""
+        if self.is_still:  # as in napari, which moves nothing while a modifier is held
+            return
+        camera = self.session.viewer.scene.camera
+        steps = [self.pressed[axis] - position[axis] for axis in self.displayed]
+        camera.center = (camera.center[0], *np.add(camera.center[1:], steps))
+
+    def end(self, position: Position) -> None:
+        """Leave the view where it is."""
 
 
 class RectangleDrag:

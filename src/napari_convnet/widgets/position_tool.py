@@ -61,7 +61,7 @@ class PositionTool(AnnotationTool):
             "face_color": "transparent", "border_width": 0.2,
             "metadata": {MARK: {"kind": self.kind, "source": self.source_id}}, **placement_of(image).as_arguments(),
         }, "points"))  # fmt: skip
-        layer.mouse_drag_callbacks.append(on_pointer(self._clicked, self._begin_drag))
+        layer.mouse_drag_callbacks.append(on_pointer(self.session, self._clicked, self._begin_drag))
         layer.events.mode.connect(lambda _event: QTimer.singleShot(0, self._keep_mode))
         self._show(layer)
         return layer
