@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 from napari_convnet.devices import choose_device, use_all_cores
 from napari_convnet.errors import UserError
-from napari_convnet.images import CleanImage, ImageNote, LazyImage, UnreadableError
+from napari_convnet.images import CleanImage, ImageNote, LazyImage
 from napari_convnet.model_file import Model
 from napari_convnet.prediction.fitting import check_model_fits, check_result_fits, normalisation_of
 from napari_convnet.prediction.reading import NormalisedImage, PredictionInterrupted
-from napari_convnet.prediction.tiles import cut_tiles
+from napari_convnet.prediction.tile_by_tile import predict_tiles
+from napari_convnet.prediction.tiles import Tile
 from napari_convnet.progress import Progress
 from napari_convnet.samples.peaks import find_peaks
 from napari_convnet.samples.positions import frame_patch, patch_middle
@@ -118,25 +119,15 @@ def locate_positions(
             "Apply it to a film, or choose another model.",
         )
     check_result_fits(image)
-    use_all_cores()
     pixels = NormalisedImage(model, image)
     maps = np.zeros((len(model.card.classes), *image.shape), np.float32)
-    tiles = list(cut_tiles(image.shape, tile_size, model.network))
-    chosen = choose_device(device)
-    network = model.network.to(chosen).eval()
-    problem: UnreadableError | None = None
-    for done, tile in enumerate(tiles, start=1):
-        try:
-            inputs = pixels.read_tile(tile)
-        except UnreadableError as error:
-            problem = error
-            break
-        with torch.inference_mode():
-            found = network(torch.from_numpy(inputs)[None].to(chosen))[0].float().cpu().numpy()
-        maps[(slice(None), *tile.write)] = found[(slice(None), *tile.within)]
-        yield Progress(done=done, total=len(tiles), text=f"tile {done} of {len(tiles)}")
-        if stop is not None and stop.is_set():
-            break
+
+    def keep(tile: Tile, found: Tensor) -> None:
+        maps[(slice(None), *tile.write)] = found.float().cpu().numpy()[(slice(None), *tile.within)]
+
+    problem = yield from predict_tiles(
+        model, pixels, image.shape, keep, tile_size=tile_size, device=device, stop=stop
+    )
     lowest = model.card.locate.threshold if threshold is None else threshold
     peaks = find_peaks(maps, lowest, model.card.locate.sigma)
     result = LocatedPositions(peaks.positions, peaks.values, peaks.heights, maps, pixels.notes)

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from napari_convnet.devices import choose_device, use_all_cores
-from napari_convnet.images import CleanImage, ImageNote, LazyImage, UnreadableError
+from napari_convnet.images import CleanImage, ImageNote, LazyImage
 from napari_convnet.model_file import Model
 from napari_convnet.prediction.fitting import check_model_fits, check_result_fits
 from napari_convnet.prediction.objects import separate_objects
 from napari_convnet.prediction.reading import NormalisedImage, PredictionInterrupted
-from napari_convnet.prediction.tiles import cut_tiles
+from napari_convnet.prediction.tile_by_tile import predict_tiles
+from napari_convnet.prediction.tiles import Tile
 from napari_convnet.progress import Progress
 
 
@@ -70,26 +71,16 @@ def segment_image(
     """
     check_model_fits(model, "segment", image)
     check_result_fits(image)
-    use_all_cores()
     pixels = NormalisedImage(model, image)
     classes = np.zeros(image.shape, np.uint8)
-    tiles = list(cut_tiles(classes.shape, tile_size, model.network))
-    chosen = choose_device(device)
-    network = model.network.to(chosen).eval()
-    problem: UnreadableError | None = None
-    for done, tile in enumerate(tiles, start=1):
-        try:
-            inputs = pixels.read_tile(tile)
-        except UnreadableError as error:
-            problem = error
-            break
-        with torch.inference_mode():
-            logits = network(torch.from_numpy(inputs)[None].to(chosen))[0]
-            best = logits.argmax(0).to(torch.uint8).cpu().numpy()
+
+    def keep(tile: Tile, logits: Tensor) -> None:
+        best = logits.argmax(0).to(torch.uint8).cpu().numpy()
         classes[tile.write] = best[tile.within] + 1
-        yield Progress(done=done, total=len(tiles), text=f"tile {done} of {len(tiles)}")
-        if stop is not None and stop.is_set():
-            break
+
+    problem = yield from predict_tiles(
+        model, pixels, image.shape, keep, tile_size=tile_size, device=device, stop=stop
+    )
     # Without a class called background every class forms objects.
     entries = enumerate(model.card.classes, start=1)
     background = next((value for value, entry in entries if entry.is_background), 0)

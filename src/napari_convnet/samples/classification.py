@@ -24,6 +24,7 @@ from napari_convnet.samples.checks import (
     check_targets,
     default_channels,
 )
+from napari_convnet.samples.kinds_of_sets import PatchSet
 from napari_convnet.samples.object_split import split_annotated
 from napari_convnet.samples.patches import resize_patch, resize_patches
 from napari_convnet.samples.split import Split, image_names
@@ -49,7 +50,7 @@ class AnnotatedObjects:
 
 
 @dataclass(frozen=True)
-class ClassificationSet:
+class ClassificationSet(PatchSet):
     """Patches with one class each, split into training and validation.
 
     Parameters
@@ -179,36 +180,6 @@ class ClassificationSet:
             None,
         )
 
-    @property
-    def in_channels(self) -> int:
-        """Number of channels."""
-        return self.patches.shape[1]
-
-    @property
-    def input_size(self) -> tuple[int, int]:
-        """Height and width of the network's input in pixels."""
-        return (self.patches.shape[2], self.patches.shape[3])
-
-    @property
-    def n_training(self) -> int:
-        """Number of training samples."""
-        return len(self.split.training)
-
-    @property
-    def n_validation(self) -> int:
-        """Number of held-out samples."""
-        return len(self.split.validation)
-
-    @property
-    def description(self) -> str:
-        """What is held out, in plain words."""
-        return self.split.description
-
-    @property
-    def warning(self) -> str:
-        """Why the score may not mean much, or ""."""
-        return self.split.warning
-
     def validation_spots(self) -> np.ndarray:
         """Return the number of held-out samples of each class."""
         held = self.targets[self.split.validation].numpy()
@@ -269,15 +240,6 @@ class ClassificationSet:
         if shuffle == "never":
             return indices
         return indices[torch.randperm(len(indices), generator=random)]
-
-    def validation_batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the held-out samples in order."""
-        for chosen in torch.from_numpy(self.split.validation).split(batch_size):
-            yield self.patches[chosen], self.targets[chosen]
-
-    def sample_input(self) -> np.ndarray:
-        """Return one real training patch ``(C, Y, X)`` float32, normalised."""
-        return self.patches[int(self.split.training[0])].numpy().copy()
 
 
 def _resized(image: CleanImage, size: int) -> CleanImage:

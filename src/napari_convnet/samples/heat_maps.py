@@ -23,9 +23,8 @@ from napari_convnet.samples.areas import Area, Areas
 from napari_convnet.samples.augmentation import AugmentationSettings, draw_looks
 from napari_convnet.samples.checks import check_channels, default_channels
 from napari_convnet.samples.heat_map_patches import Batch, LookMaker, cut_heat_maps
+from napari_convnet.samples.kinds_of_sets import AreaSet
 
-#: Patches of one epoch: every annotated spot about once, within what an epoch should last.
-_FEWEST_PATCHES, _MOST_PATCHES = 16, 512
 #: Share of the patches that are drawn around a point; the others may lie anywhere, for what is no point.
 _AROUND_POINTS = 0.75
 #: Changes of contrast and brightness, in standard deviations.
@@ -36,7 +35,7 @@ Window = tuple[int, tuple[slice, slice], tuple[slice, slice]]
 
 
 @dataclass(frozen=True)
-class HeatMapSet:
+class HeatMapSet(AreaSet):
     """Images with positions, split into areas for training and areas that are held out.
 
     Parameters
@@ -148,21 +147,6 @@ class HeatMapSet:
         return self.areas.warning
 
     @property
-    def in_channels(self) -> int:
-        """Number of channels."""
-        return self.images[0].shape[0]
-
-    @property
-    def input_size(self) -> tuple[int, int]:
-        """Height and width of a training patch."""
-        return self.patch_size, self.patch_size
-
-    @property
-    def n_training(self) -> int:
-        """Number of positions to train on."""
-        return int(self.class_counts().sum())
-
-    @property
     def n_validation(self) -> int:
         """Number of positions that are held out."""
         return sum(len(self._inside(*area)) for area in self.areas.validation)
@@ -172,18 +156,12 @@ class HeatMapSet:
         found = [self.values[area[0]][self._inside(*area)] for area in self.areas.training]
         return np.bincount(np.concatenate(found), minlength=len(self.classes) + 1)[1:]
 
-    def batches_per_epoch(self, batch_size: int) -> int:
-        """Return the number of training steps in one epoch: each annotated spot is seen about once."""
-        return -(-self._patches_per_epoch // batch_size)
-
-    @cached_property
-    def _patches_per_epoch(self) -> int:
+    def _n_spots(self) -> int:
         half = max(1, self.patch_size // 2)
-        spots = sum(
+        return sum(
             len(np.unique(self.points[area[0]][self._inside(*area)] // half, axis=0))
             for area in self.areas.training
         )
-        return int(np.clip(spots, _FEWEST_PATCHES, _MOST_PATCHES))
 
     def _inside(self, index: int, rows: slice, columns: slice) -> np.ndarray:
         """Return the indices of an image's points whose pixel lies in a window."""

@@ -16,6 +16,7 @@ from napari_convnet.images import CleanImage, Normalisation, NormalisationMode, 
 from napari_convnet.samples.augmentation import AugmentationSettings, Looks, draw_looks
 from napari_convnet.samples.checks import check_channels, default_channels
 from napari_convnet.samples.films import split_films
+from napari_convnet.samples.kinds_of_sets import PatchSet
 from napari_convnet.samples.split import Split, image_names, split_given
 
 #: Steps of an epoch at least: a film of 30 annotated frames would otherwise be measured after every second one.
@@ -49,7 +50,7 @@ class AnnotatedFrames:
 
 
 @dataclass(frozen=True)
-class PositionSet:
+class PositionSet(PatchSet):
     """Patches with one position each, split into training and validation by blocks of time.
 
     Parameters
@@ -153,36 +154,6 @@ class PositionSet:
             classes or make_classes(("position",)),
         )
 
-    @property
-    def in_channels(self) -> int:
-        """Number of channels."""
-        return self.patches.shape[1]
-
-    @property
-    def input_size(self) -> tuple[int, int]:
-        """Height and width of the network's input in pixels."""
-        return (self.patches.shape[2], self.patches.shape[3])
-
-    @property
-    def n_training(self) -> int:
-        """Number of training samples."""
-        return len(self.split.training)
-
-    @property
-    def n_validation(self) -> int:
-        """Number of held-out samples."""
-        return len(self.split.validation)
-
-    @property
-    def description(self) -> str:
-        """What is held out, in plain words."""
-        return self.split.description
-
-    @property
-    def warning(self) -> str:
-        """Why the score may not mean much, or ""."""
-        return self.split.warning
-
     def class_counts(self) -> np.ndarray:
         """Return the number of training samples, ``(1,)``."""
         return np.array([self.n_training])
@@ -217,15 +188,6 @@ class PositionSet:
         for chosen in torch.tensor_split(indices, self.batches_per_epoch(batch_size)):
             inputs, targets = self.patches[chosen], self.targets[chosen]
             yield _augment(inputs, targets, random, augment) if augment else (inputs, targets)
-
-    def validation_batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the held-out samples in order."""
-        for chosen in torch.from_numpy(self.split.validation).split(batch_size):
-            yield self.patches[chosen], self.targets[chosen]
-
-    def sample_input(self) -> np.ndarray:
-        """Return one real training patch ``(C, Y, X)`` float32, normalised."""
-        return self.patches[int(self.split.training[0])].numpy().copy()
 
 
 def patch_middle(shape: Sequence[int], size: int) -> np.ndarray:
