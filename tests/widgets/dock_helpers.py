@@ -45,11 +45,11 @@ class Desk:
         assert dock.tool_buttons[name].isChecked(), self.messages
         return dock.active_tool
 
-    def wait_until_idle(self, timeout: int = 120_000) -> None:
+    def wait_until_idle(self, timeout: int = 400_000) -> None:
         self.qtbot.waitUntil(lambda: not background._running, timeout=timeout)
         QApplication.processEvents()
 
-    def train(self, dock, timeout: int = 120_000) -> None:
+    def train(self, dock, timeout: int = 400_000) -> None:
         """Press Train and wait for the model and what follows."""
         states = []  # of every change: a refused job may be over before the click returns
 

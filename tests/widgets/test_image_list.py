@@ -116,6 +116,8 @@ def test_the_tool_goes_along_to_the_next_image(desk, images, tmp_path):
     assert tool.image.image_id == ids[0]
     tool.pick_at((20, 20))
     images.next_image()
+    images.refresh()  # while the next one is being opened: it stays selected
+    assert [item.text(0) for item in images.tree.selectedItems()] == ["field 1"]
     desk.qtbot.waitUntil(lambda: not dock._opener.is_busy, timeout=10_000)
     tool = desk.session.active_tool
     assert tool.is_selected

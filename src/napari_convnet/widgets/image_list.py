@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_convnet.errors import UserError
 from napari_convnet.progress import Progress
 from napari_convnet.project import ImageRecord
 from napari_convnet.widgets.background import JobResult
@@ -50,6 +51,7 @@ class ImageList(ImageListForm):
         self._pictures: dict[int, QIcon] = {}
         self._missing: set[int] = set()
         self._is_look_due = False
+        self._left: int | None = None  # the image worked on before the one that was just opened here
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(_REFRESH_MILLISECONDS)
@@ -137,6 +139,9 @@ class ImageList(ImageListForm):
         current = self._session.open_image
         if current is None or self.tree.hasFocus():
             return
+        if current.image_id == self._left:
+            return  # the next one is still being opened: what was asked for stays selected
+        self._left = None
         for item in self._items():
             if item.data(NAME, _ID) == current.image_id and not item.isSelected():
                 with QSignalBlocker(self.tree):
@@ -214,8 +219,13 @@ class ImageList(ImageListForm):
         UserError
             CN-629 when there is no file to open.
         """
+        current = self._session.open_image
+        self._left = current.image_id if current and current.image_id != image_id else None
         try:
             self._switcher.open(self._records[image_id], list(self._records.values()))
+        except UserError:
+            self._left = None
+            raise
         finally:
             self._look()  # a file that is gone is marked, one that came back is not
 
