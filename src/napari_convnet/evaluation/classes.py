@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -82,7 +82,7 @@ def score_classification(
 
 def evaluate_objects(
     model: Model,
-    annotated: Sequence[AnnotatedObjects],
+    annotated: Iterable[AnnotatedObjects],
     *,
     names: Sequence[str] | None = None,
     device: str = "auto",
@@ -92,7 +92,7 @@ def evaluate_objects(
     Parameters
     ----------
     annotated
-        Their class values are the model's.
+        Their class values are the model's; with names they may be made one after the other.
     names
         Of the image that each part is from: planes of one stack are of one image. By default each part is an
         image of its own.
@@ -103,13 +103,15 @@ def evaluate_objects(
         `ClassifierScores.as_dict`, with intervals over images, and ``"warning"``.
     """
     truth, probabilities, groups = [], [], []
-    of = image_names([part.image.name for part in annotated]) if names is None else names
-    for number, (part, name) in enumerate(zip(annotated, of, strict=True)):
+    if names is None:
+        annotated = list(annotated)
+        names = image_names([part.image.name for part in annotated]).tolist()
+    for number, (part, name) in enumerate(zip(annotated, names, strict=True)):
         numbers = np.arange(len(part.values))
         steps = classify_objects(
             model, part.image, numbers, np.asarray(part.centres), device=device
         )
-        result = yield from as_part(steps, number, len(annotated))
+        result = yield from as_part(steps, number, len(names))
         truth.append(np.asarray(part.values, np.int64) - 1)
         probabilities.append(result.probabilities)
         groups += [shown_name(str(name))] * len(numbers)

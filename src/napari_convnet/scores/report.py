@@ -129,9 +129,9 @@ class ScoreReport:
         return tuple(texts[key] for key in self.columns)
 
 
-def main_figure(scores: Mapping[str, Any], task: str) -> Figure | None:
-    """Return the score of held-out samples that counts most, None where there is none."""
-    found = scores.get("validation")
+def main_figure(scores: Mapping[str, Any], task: str, part: str = "validation") -> Figure | None:
+    """Return the score of one of `PARTS` that counts most, None where there is none."""
+    found = scores.get(part)
     if not isinstance(found, Mapping):
         return None
     keys = [key for key in _HEADLINES[task] if found.get(key) is not None]

@@ -32,6 +32,12 @@ COLUMNS = (
         "Runs with the same letter were measured on the same held-out samples: only their scores may be compared.",
         False, 76, is_centred=True,
     ),
+    Column(
+        "test",
+        "On images that the project keeps for a test, with the 95 % interval. Choose by the score, not by this: of "
+        "many runs the best one on the test images is better by chance, too.",
+        True, 196,
+    ),
     Column("outcome", "How it ended.", False, 82),
     Column("model", "Whether the project keeps its model, and how large that is.", True, 70),
 )  # fmt: skip
@@ -91,26 +97,41 @@ def runs_csv(rows: Sequence[RunRow]) -> bytes:
     """Return runs as a CSV table; scores with all their digits, hashes in full."""
     header = (
         "run", "started", "ended", "task", "network", "data", "settings", "epochs_trained", "best_epoch",
-        "seconds", "score", "value", "low", "high", "measured_on", "held_out_sha256", "outcome", "message",
+        "seconds", "score", "value", "low", "high", "measured_on", "held_out_sha256", "test_score", "test_value",
+        "test_low", "test_high", "test_images", "outcome", "message",
     )  # fmt: skip
     lines = []
     for row in rows:
-        run, figure = row.run, main_figure(row.run.scores, row.run.task)
-        ends = figure.interval if figure and figure.interval else ("", "")
+        run = row.run
         lines.append([
             run.id, run.started_at, run.ended_at, run.task, run.network, _data_text(run),
             _settings_text(run), *(run.scores.get(k, "") for k in ("epochs_trained", "best_epoch", "seconds")),
-            figure.key if figure else "", figure.value if figure else "", *ends,
-            run.scores.get("measured_on", ""), row.held_out, run.outcome, run.message,
+            *_figure_cells(run, "validation"), run.scores.get("measured_on", ""), row.held_out,
+            *_figure_cells(run, "test"), _test_images(run), run.outcome, run.message,
         ])  # fmt: skip
     return table_bytes(
         header, [[cell_text(v) if isinstance(v, str) else v for v in line] for line in lines]
     )
 
 
+def _figure_cells(run: RunRecord, part: str) -> tuple[Any, ...]:
+    """Return name, value and interval of the score that counts most."""
+    figure = main_figure(run.scores, run.task, part)
+    if figure is None:
+        return ("",) * 4
+    return figure.key, figure.value, *(figure.interval or ("", ""))
+
+
+def _test_images(run: RunRecord) -> str:
+    found = run.scores.get("test")
+    measured = found.get("measured") if isinstance(found, Mapping) else None
+    names = measured.get("names") if isinstance(measured, Mapping) else None
+    return ", ".join(map(str, names)) if isinstance(names, list) else ""
+
+
 def _row(run: RunRecord, letters: Mapping[str, str], counts: Mapping[str, int]) -> RunRow:
     scores, held_out = run.scores, _held_out(run)
-    figure = main_figure(scores, run.task)
+    figure, test = (main_figure(scores, run.task, part) for part in ("validation", "test"))
     seconds, epochs, best = (scores.get(k) for k in ("seconds", "epochs_trained", "best_epoch"))
     where = str(scores.get("measured_on", ""))
     settings = _settings_text(run)
@@ -132,6 +153,10 @@ def _row(run: RunRecord, letters: Mapping[str, str], counts: Mapping[str, int]) 
             figure.value if figure else None, f"{where}. {scores.get('warning', '')}",
         ),
         Cell(letter, letter or None, others if letter else "Not known: nothing held out, or an older run."),
+        Cell(
+            f"{test.name} {test.text}" if test else "", test.value if test else None,
+            f"Test images: {_test_images(run)}" if test else "No test images when it was trained.",
+        ),
         Cell(run.outcome, run.outcome, run.message or run.outcome),
         Cell(f"{run.model_size / 1e6:.1f} MB" if run.model_sha256 else "", run.model_size or None),
     )  # fmt: skip

@@ -34,7 +34,7 @@ from napari_convnet.widgets.session import Session
 from napari_convnet.widgets.training_data import collect_planes, missing_annotations
 from napari_convnet.widgets.training_job import TrainingRequest, kept_model
 from napari_convnet.widgets.training_runner import TrainingRunner
-from napari_convnet.widgets.training_words import batch_text, describe_scores, refused_resume
+from napari_convnet.widgets.training_words import batch_text, refused_resume, result_text
 
 _UNITS = {"classify": "annotations", "segment": "painted pixels", "locate": "positions"}
 #: What was set for each task, for as long as the session lives.
@@ -161,7 +161,7 @@ class TrainDock(Dock):
         self.pause_button.setText("Go on" if state == "paused" else "Pause")
         self.pause_button.setAccessibleName(self.pause_button.text())
         self.stop_button.setEnabled(
-            state in ("running", "paused") or self.predicting.state == "running"
+            state in ("running", "paused", "testing") or self.predicting.state == "running"
         )
         if state == "stopping":
             self.time_line.setText("Stopping after this step…")
@@ -261,7 +261,7 @@ class TrainDock(Dock):
         last = events[-1]
         self.bar.setRange(0, last.total)
         self.bar.setValue(last.done)
-        if self.training.state in ("running", "paused"):
+        if self.training.state in ("running", "paused", "testing"):
             self.time_line.setText(self.training.time_text(last))
 
     def _on_done(self, result: JobResult) -> None:
@@ -279,11 +279,12 @@ class TrainDock(Dock):
         elif result.value is None:
             self._say("Stopped before there was a model; the one from before stays.")
         else:
-            self._adopt(result.value.model, new_notes(self.session, result.value.notes))
+            notes = new_notes(self.session, result.value.notes)
+            self._adopt(result.value.model, result_text(result.value, notes))
 
-    def _adopt(self, model, notes: tuple[str, ...]) -> None:
+    def _adopt(self, model, text: str) -> None:
         self.session.set_model(model)
-        self._say("\n".join((describe_scores(model), *notes)))
+        self._say(text)
         if (
             read_preferences().predicts_after_training
             and not self.is_closed

@@ -38,8 +38,8 @@ class AnnotatedPlane:
         To segment: ``(Y, X)`` uint8 class values.
     split
         ``"automatic"``, ``"training"`` or ``"validation"``, as the person chose for the image.
-    image_id
-        The project's id of the image: its planes are frames of one film.
+    image_id, image_name
+        The project's id of the image, whose planes are frames of one film, and what it is called.
     pixel_size
         Side of a pixel and its unit, where both are known and a pixel is square.
     """
@@ -52,6 +52,7 @@ class AnnotatedPlane:
     painted: np.ndarray | None = None
     split: str = "automatic"
     image_id: int = 0
+    image_name: str = ""
     pixel_size: tuple[float, str] | None = None
 
 
@@ -99,22 +100,9 @@ def collect_planes(session: Session) -> tuple[AnnotatedPlane, ...]:
     missing = missing_annotations(session)
     if missing:
         raise UserError("CN-622" if "at least one more" in missing else "CN-621", missing)
-    records = {image.id: image for image in session.project.images()}
-    opened = [image for image in _open_images(session) if records[image.image_id].split != "test"]
-    collect = {"segment": _painted_planes, "locate": _marked_planes}.get(
-        session.task, _clicked_planes
-    )
-    planes = collect(session, opened)
-    lost: list[ImageRecord] = []
-    for image in records.values():
-        if image.split == "test" or image.id in {o.image_id for o in opened}:
-            continue
-        found = _closed_planes(session, image)
-        if found and not is_there(image):
-            lost.append(image)
-        else:
-            planes += found
-    names = ", ".join(f"'{image.name[:40]}'" for image in lost[:3])
+    images = [image for image in session.project.images() if image.split != "test"]
+    planes, lost = _planes_of(session, images)
+    names = _names(lost)
     if not planes:
         raise UserError(
             "CN-626",
@@ -127,12 +115,52 @@ def collect_planes(session: Session) -> tuple[AnnotatedPlane, ...]:
             f"{len(lost)} annotated images are left out, as their files were not found: {names}. Their "
             "annotations are safe. Open them, or find them in the list of images."
         )
-    return tuple(
+    return planes
+
+
+def collect_test_planes(session: Session) -> tuple[AnnotatedPlane, ...]:
+    """Collect the annotated planes of the test images, as `collect_planes` does; there may be none."""
+    images = [image for image in session.project.images() if image.split == "test"]
+    planes, lost = _planes_of(session, images)
+    if lost:
+        show_warning(
+            f"Left out of the test score, as their files were not found: {_names(lost)} ({len(lost)} in all). "
+            "Their annotations are safe. Open them, or find them in the list of images."
+        )
+    return planes
+
+
+def _planes_of(
+    session: Session, images: Sequence[ImageRecord]
+) -> tuple[tuple[AnnotatedPlane, ...], list[ImageRecord]]:
+    """Return the annotated planes of some images, and which of these have annotations but no file."""
+    records = {image.id: image for image in images}
+    opened = [image for image in _open_images(session) if image.image_id in records]
+    collect = {"segment": _painted_planes, "locate": _marked_planes}.get(
+        session.task, _clicked_planes
+    )
+    planes = collect(session, opened)
+    lost: list[ImageRecord] = []
+    for image in images:
+        if image.id in {o.image_id for o in opened}:
+            continue
+        found = _closed_planes(session, image)
+        if found and not is_there(image):
+            lost.append(image)
+        else:
+            planes += found
+    described = tuple(
         replace(
-            plane, split=records[image_id].split, image_id=image_id, pixel_size=_pixel_size(records[image_id])
+            plane, split=records[image_id].split, image_id=image_id, image_name=records[image_id].name,
+            pixel_size=_pixel_size(records[image_id]),
         )
         for image_id, plane in planes
     )  # fmt: skip
+    return described, lost
+
+
+def _names(images: Sequence[ImageRecord]) -> str:
+    return ", ".join(f"'{image.name[:40]}'" for image in images[:3])
 
 
 def _pixel_size(image: ImageRecord) -> tuple[float, str] | None:

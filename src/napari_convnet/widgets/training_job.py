@@ -35,7 +35,8 @@ class TrainingRequest:
 
     ``patch_size`` 0 and the names in ``automatic`` mean: fit them to the data. ``pretrained`` is
     ``"none"``, ``"imagenet"`` or the path of a ``.safetensors`` file. ``mode`` says how positions are
-    learned. ``start_model`` is a model to go on from; ``features`` fits its last layer only.
+    learned. ``start_model`` is a model to go on from; ``features`` fits its last layer only. On
+    ``test_planes`` the model is scored after its training, which never sees them.
     """
 
     task: str
@@ -51,15 +52,17 @@ class TrainingRequest:
     mode: str = ""
     start_model: Any = None
     features: bool = False
+    test_planes: tuple[AnnotatedPlane, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A model, the bytes of its file, and what the person should know about the images."""
+    """A model, the bytes of its file, and what the person should know about the images and the scores."""
 
-    model: object
+    model: Any
     data: bytes
     notes: tuple[ImageNote, ...] = ()
+    remark: str = ""
 
 
 def training_steps(
@@ -124,7 +127,7 @@ def _training_set(request: TrainingRequest, images: list[CleanImage]):
             always_train=always_train,
         )  # fmt: skip
     objects = [
-        AnnotatedObjects(image, _centroids(plane), plane.values.astype(int))
+        AnnotatedObjects(image, centroids(plane), plane.values.astype(int))
         for image, plane in zip(images, planes, strict=True)
     ]
     return ClassificationSet.from_objects(
@@ -134,7 +137,7 @@ def _training_set(request: TrainingRequest, images: list[CleanImage]):
     )  # fmt: skip
 
 
-def _centroids(plane: AnnotatedPlane) -> np.ndarray:
+def centroids(plane: AnnotatedPlane) -> np.ndarray:
     """Return the centres that prediction will use, too; those of picked patches are where they were clicked."""
     from napari_convnet.prediction import object_centres
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from qtpy.QtCore import QObject, Signal
@@ -16,7 +17,9 @@ from napari_convnet.widgets.background import JobResult
 from napari_convnet.widgets.folder_job import FolderRequest, folder_training_steps
 from napari_convnet.widgets.job_slot import JobSlot
 from napari_convnet.widgets.messages import guarded
+from napari_convnet.widgets.project_test import Testing, with_test_scores
 from napari_convnet.widgets.session import Session
+from napari_convnet.widgets.training_data import AnnotatedPlane, collect_test_planes
 from napari_convnet.widgets.training_job import TrainingRequest, kept_model, training_steps
 from napari_convnet.widgets.training_time import TrainingTime
 from napari_convnet.widgets.training_worker import TrainingControl
@@ -42,19 +45,21 @@ class TrainingRunner(QObject):
         self._project: Any = None
         self._run_id = 0
         self._pause = threading.Event()
-        self._is_ended_by_person = self._has_begun = False
+        self._is_ended_by_person = self._has_begun = self._is_testing = False
         self._time = TrainingTime()
         self._best = (0, 0)
 
     @property
     def state(self) -> str:
-        """``"idle"``, ``"running"``, ``"paused"`` (or about to) or ``"stopping"``."""
+        """``"idle"``, ``"running"``, ``"paused"`` (or about to), ``"testing"`` or ``"stopping"``."""
         state = self._slot.state
+        if state == "running" and self._is_testing:
+            return "testing"
         return "paused" if state == "running" and self._pause.is_set() else state
 
     def stop(self) -> None:
-        """Stop after this step and keep the best model so far."""
-        self._is_ended_by_person = True
+        """Stop after this step and keep the best model so far; a test is left out."""
+        self._is_ended_by_person |= not self._is_testing
         self._slot.request_stop()
 
     def pause(self) -> None:
@@ -88,6 +93,7 @@ class TrainingRunner(QObject):
         if project is not None:
             data = data_of(request, self._session)
             run_id = project.start_run(request.task, request.network, dict(record), data)
+            request = with_planes(request, collect_test_planes(self._session))
         self._has_begun = True  # a failure before the first step belongs to the run, too
         self._run(project, run_id, lambda: request, None, on_progress, on_done)
 
@@ -104,7 +110,9 @@ class TrainingRunner(QObject):
             return
         self._has_begun = False
         kept = lambda: project.checkpoint(run_id)  # noqa: E731 - read in the worker
-        self._run(project, run_id, make_request, kept, on_progress, on_done)
+        test = collect_test_planes(self._session)
+        make = lambda: with_planes(make_request(), test)  # noqa: E731 - called in the worker
+        self._run(project, run_id, make, kept, on_progress, on_done)
 
     def _run(
         self,
@@ -116,7 +124,7 @@ class TrainingRunner(QObject):
         on_done: Callable[[JobResult], None],
     ) -> None:
         self._project, self._run_id = project, run_id
-        self._is_ended_by_person = False
+        self._is_ended_by_person = self._is_testing = False
         self._pause = threading.Event()
         self._time, self._best = TrainingTime(), (0, 0)
         keep = self._keep_in(project, run_id) if project is not None else None
@@ -141,7 +149,12 @@ class TrainingRunner(QObject):
         request = make_request()
         steps = folder_training_steps if isinstance(request, FolderRequest) else training_steps
         try:
-            return (yield from steps(request, stop, control))
+            trained = yield from steps(request, stop, control)
+            is_closed = stop.is_set() and not self._is_ended_by_person
+            if trained is None or is_closed or not getattr(request, "test_planes", ()):
+                return trained
+            stop.clear()  # from here on a stop leaves out the test
+            return (yield from with_test_scores(trained, request, stop))
         finally:
             # Closed with its dock or with napari, it can go on another day.
             is_over = self._has_begun and (self._is_ended_by_person or not stop.is_set())
@@ -164,7 +177,7 @@ class TrainingRunner(QObject):
 
     def time_text(self, last: Progress) -> str:
         """Say what is going on, for how long it has, how long it will, where, and in how much memory."""
-        return self._time.text(last)
+        return last.text if self._is_testing else self._time.text(last)
 
     def end_text(self, result: JobResult) -> str:
         """Say how the training ended, when, and which epoch was the best."""
@@ -180,6 +193,9 @@ class TrainingRunner(QObject):
             elif hasattr(event, "training_loss"):
                 self._best = (event.epoch if event.is_best else self._best[0], event.epoch)
                 guarded(lambda event=event: self._record(event))
+        if isinstance(events[-1], Testing) and not self._is_testing:
+            self._is_testing = True
+            self.changed.emit()
         if type(events[-1]).__name__ == "Paused":
             self._time.pause()
         then(events)
@@ -207,6 +223,8 @@ class TrainingRunner(QObject):
         project.record_epoch(self._run_id, event.epoch, known)
 
     def _on_done(self, result: JobResult, then: Callable[[JobResult], None]) -> None:
+        if self._is_testing and result.value is not None:  # how the training ended, not its test
+            result = replace(result, outcome="stopped" if self._is_ended_by_person else "finished")
         guarded(lambda: self._record_end(result))
         self._project = None
         then(result)
@@ -219,6 +237,11 @@ class TrainingRunner(QObject):
             self._run_id, result.outcome, scores=dict(trained.model.card.scores) if trained else {},
             model_bytes=trained.data if trained else None, message=result.error_text,
         )  # fmt: skip
+
+
+def with_planes(request: Request, test: tuple[AnnotatedPlane, ...]) -> Request:
+    """Return a request with planes to test on; whole images of a folder are of another kind than these."""
+    return replace(request, test_planes=test) if isinstance(request, TrainingRequest) else request
 
 
 def data_of(request: Request, session: Session) -> dict[str, Any]:

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from napari_convnet.scores import read_report
 from napari_convnet.widgets.background import JobResult
 from napari_convnet.widgets.position_training import describe_located
 from napari_convnet.widgets.resuming import Unfinished
+from napari_convnet.widgets.training_job import Trained
+
+_UNITS = {"classify": "cells", "segment": "pixels", "locate": "positions"}
+
+
+def result_text(trained: Trained, notes: tuple[str, ...]) -> str:
+    """Say how good a model is, on held-out samples and on test images, and what else is to be known."""
+    card = trained.model.card
+    said = (describe_scores(trained.model), describe_test(card), trained.remark, *notes)
+    return "\n".join(filter(None, said))
 
 
 def describe_scores(model) -> str:
@@ -22,6 +33,27 @@ def describe_scores(model) -> str:
     )
     text = f"{name} {held_out[key]:.3f} on {held_out['n']:,} held-out {what} ({scores['measured_on']})."
     return f"{text} {scores['warning']}".strip()
+
+
+def describe_test(card) -> str:
+    """Say how good a model is on test images, and how sure that is; empty where there were none."""
+    report = read_report(card.scores, card.task, "test")
+    if report is None or not report.headline:
+        return ""
+    found = card.scores["test"]
+    best = f"{report.headline[0].name} {report.headline[0].text}"
+    error = found.get("root_mean_square_error_pixels")
+    if card.locate is not None and card.locate.mode == "patch" and error is not None:
+        best = f"root mean square error {error:.2g} px"
+    elif card.task == "locate":
+        best += f" within {found['tolerance_pixels']:g} px"
+    n = found["pixels"]["n"] if card.task == "segment" else found["n"]
+    images = found["data"]["images"]
+    text = (
+        f"Test: {best} on {n:,} {_UNITS[card.task]} of {images} "
+        f"image{'s' * (images != 1)} that training never saw."
+    )
+    return f"{text} {report.warning}".strip()
 
 
 def batch_text(batch_size: int) -> str:
