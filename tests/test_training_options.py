@@ -21,7 +21,7 @@ from napari_convnet.training.losses import class_loss
 from napari_convnet.training.objectives import class_weights
 from napari_convnet.training.optimisers import AdaptiveMomentum, add_l1, make_optimiser
 from napari_convnet.training.overfitting import advice, overfits_since
-from napari_convnet.training.precision import uses_bfloat16
+from napari_convnet.training.precision import cpu_knows_bfloat16, uses_bfloat16
 from napari_convnet.training.prefetch import prefetched
 from napari_convnet.training.schedules import Schedule
 from synthetic_pictures import blob_set, shape_set
@@ -427,8 +427,17 @@ def test_a_network_that_learns_by_heart_is_told(shapes):
 # Hardware
 
 
-def test_bfloat16_is_never_used_on_a_cpu():
-    assert not any(uses_bfloat16(wanted, torch.device("cpu")) for wanted in ("auto", "on", "off"))
+def test_bfloat16_is_used_on_a_cpu_only_on_request(shapes):
+    cpu = torch.device("cpu")
+    assert not any(uses_bfloat16(wanted, cpu) for wanted in ("auto", "off"))
+    assert uses_bfloat16("on", cpu) == cpu_knows_bfloat16()
+    if not cpu_knows_bfloat16():
+        pytest.skip("this processor has no instructions for bfloat16")
+    _, model = train_with(shapes, mixed_precision="on")
+    _, other = train_with(shapes, mixed_precision="auto")
+    pairs = zip(model.network.parameters(), other.network.parameters(), strict=True)
+    assert any(not torch.equal(a, b) for a, b in pairs)
+    assert all(p.dtype == torch.float32 for p in model.network.parameters())
 
 
 def test_a_deterministic_training_leaves_no_trace(shapes):

@@ -67,6 +67,7 @@ def suggest_settings(
     steps = samples.batches_per_epoch(batch_size)
     intensity = "0.5" if samples.task == "segment" else "0.2"
     side = samples.input_size[0]
+    kind = "CPU" if device.type == "cpu" else "graphics card"
     chosen = replace(
         settings or TrainingSettings(), batch_size=batch_size, epochs=epochs, learning_rate=rate
     )
@@ -81,9 +82,9 @@ def suggest_settings(
             else "Not augmented, as you chose."
         ),
         "mixed_precision": (
-            "Computed in bfloat16, which is faster on this graphics card."
+            f"Computed in bfloat16, which is faster on this {kind}."
             if uses_bfloat16(chosen.mixed_precision, device)
-            else f"Computed in 32 bits on this {'CPU' if device.type == 'cpu' else 'graphics card'}."
+            else f"Computed in 32 bits on this {kind}."
         ),
     }
     if samples.task != "locate":
