@@ -83,6 +83,9 @@ def test_options_change_what_is_trained_and_are_remembered_for_each_task(desk, a
         "patience": 3,
     }
     options.set_value(wanted)
+    press(options.more.button)
+    for group in ("solver", "regularisation"):  # their forms are made when they are unfolded
+        press(options.folds[group].button)
     assert is_bold(options, "Solver")
     assert not is_bold(options, "Weight decay (L2)")
     assert options.folds["solver"].button.text().endswith("Solver (2 changed)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, get_type_hints
 
@@ -44,7 +45,7 @@ class SettingsForm(QWidget):
         columns: int = 1,
     ) -> None:
         super().__init__()
-        types, options = get_type_hints(settings), field_options(settings)
+        types, options = _types_and_options(settings)
         defaults = {field.name: field.default for field in dataclasses.fields(settings)}
         self.controls: dict[str, SettingControl] = {}
         for name in names:
@@ -125,6 +126,11 @@ class SettingsForm(QWidget):
             font = label.font()
             font.setBold(any(self.controls[name].is_changed for name in names))
             label.setFont(font)
+
+
+@functools.cache  # reading the hints of all settings of training takes several milliseconds
+def _types_and_options(settings: type) -> tuple[dict[str, type], dict[str, dict[str, Any]]]:
+    return get_type_hints(settings), field_options(settings)
 
 
 def name_of(name: str, options: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from qtpy.QtCore import Signal
@@ -11,14 +11,17 @@ from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_convnet.settings import TrainingSettings, field_options
 from napari_convnet.widgets.controls import push_button
-from napari_convnet.widgets.settings_form import SettingsForm
+from napari_convnet.widgets.option_group import OptionGroup
 
 _AUTOMATIC = ("epochs", "batch_size")
 _BASIC = "basic"
 
 
 class TrainingOptions(QWidget):
-    """One form for each group of `TrainingSettings`; `value` and `set_value` speak dictionaries of all fields."""
+    """One form for each group of `TrainingSettings`; `value` and `set_value` speak dictionaries of all fields.
+
+    The form of a folded group is made when it is first unfolded.
+    """
 
     changed = Signal()
     preview_asked = Signal()
@@ -29,10 +32,10 @@ class TrainingOptions(QWidget):
         for name, options in field_options(TrainingSettings).items():
             groups.setdefault(options["group"], []).append(name)
         self.groups = {
-            group: SettingsForm(TrainingSettings, names, _AUTOMATIC, columns=1 + (group == _BASIC))
+            group: OptionGroup(TrainingSettings, names, _AUTOMATIC, columns=1 + (group == _BASIC))
             for group, names in groups.items()
         }
-        self.basic = self.groups[_BASIC]
+        self.basic = self.groups[_BASIC].form
         self._group_of = {name: group for group, names in groups.items() for name in names}
         self.preview_button = push_button(
             "Preview…",
@@ -43,11 +46,13 @@ class TrainingOptions(QWidget):
             "Defaults", "Set all options of this form back to their defaults.", self.reset
         )
         self.folds = {
-            g: Fold(g.capitalize(), form) for g, form in self.groups.items() if g != _BASIC
+            name: Fold(name.capitalize(), lambda group=group: group.form)
+            for name, group in self.groups.items()
+            if name != _BASIC
         }
         self._build()
-        for form in self.groups.values():
-            form.changed.connect(self._on_changed)
+        for group in self.groups.values():
+            group.changed.connect(self._on_changed)
         self._on_changed()
 
     def _build(self) -> None:
@@ -59,7 +64,8 @@ class TrainingOptions(QWidget):
             column.addWidget(fold)
             if group == "augmentation":
                 fold.add(self.preview_button)
-        self.more = Fold("More options", inner, beside=self.defaults_button)
+        self.more = Fold("More options", beside=self.defaults_button)
+        self.more.add(inner)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
@@ -69,11 +75,11 @@ class TrainingOptions(QWidget):
     @property
     def automatic(self) -> frozenset[str]:
         """Names of the settings that the data choose."""
-        return frozenset(name for name in _AUTOMATIC if self.basic.controls[name].value is None)
+        return frozenset(name for name in _AUTOMATIC if self.value()[name] is None)
 
     def value(self) -> dict[str, Any]:
         """Return the values of all fields; None where it is automatic."""
-        return {name: v for form in self.groups.values() for name, v in form.value().items()}
+        return {name: v for group in self.groups.values() for name, v in group.value().items()}
 
     def set_value(self, values: Mapping[str, Any]) -> None:
         """Show values; fields that are not named keep theirs."""
@@ -82,8 +88,8 @@ class TrainingOptions(QWidget):
 
     def changed_values(self) -> dict[str, Any]:
         """Return what differs from the defaults."""
-        forms = self.groups.values()
-        return {name: value for form in forms for name, value in form.changed_values().items()}
+        groups = self.groups.values()
+        return {name: value for group in groups for name, value in group.changed_values().items()}
 
     def set_defaults(self, values: Mapping[str, Any]) -> None:
         """Take other defaults for some fields; values that were not changed follow."""
@@ -92,15 +98,13 @@ class TrainingOptions(QWidget):
 
     def reset(self) -> None:
         """Show the defaults."""
-        for form in self.groups.values():
-            form.reset()
+        for group in self.groups.values():
+            group.reset()
 
     def forget(self) -> None:
         """Show the defaults, and no automatic value of another training."""
-        self.reset()
-        for form in self.groups.values():
-            for control in form.controls.values():
-                control.explain(None, "")
+        for group in self.groups.values():
+            group.forget()
 
     def settings(self) -> TrainingSettings:
         """Return what is shown; what is automatic has its default.
@@ -116,8 +120,7 @@ class TrainingOptions(QWidget):
     def explain(self, values: Mapping[str, Any], reasons: Mapping[str, str]) -> None:
         """Show what automatic settings have become, and the reasons in the tooltips."""
         for name, reason in reasons.items():
-            control = self.groups[self._group_of[name]].controls[name]
-            control.explain(values.get(name), reason)
+            self.groups[self._group_of[name]].explain(name, values.get(name), reason)
 
     def _on_changed(self) -> None:
         number = 0
@@ -131,10 +134,26 @@ class TrainingOptions(QWidget):
 
 
 class Fold(QWidget):
-    """Content under a title; a click on the title shows or hides it."""
+    """Content under a title; a click on the title shows or hides it.
 
-    def __init__(self, title: str, content: QWidget, beside: QWidget | None = None) -> None:
+    Parameters
+    ----------
+    title
+        What the content is.
+    make
+        Makes the content when it is first shown, if that should wait.
+    beside
+        Something to stand beside the title.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        make: Callable[[], QWidget] | None = None,
+        beside: QWidget | None = None,
+    ) -> None:
         super().__init__()
+        self._make = make
         self._title, self._note = title, ""
         self._content = QWidget()
         self.button = QPushButton()
@@ -150,7 +169,6 @@ class Fold(QWidget):
             head.addWidget(beside)
         self._column = QVBoxLayout(self._content)
         self._column.setContentsMargins(8, 0, 0, 4)
-        self._column.addWidget(content)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
@@ -168,6 +186,9 @@ class Fold(QWidget):
         self._show(self.button.isChecked())
 
     def _show(self, is_open: bool) -> None:
+        if is_open and self._make is not None:
+            self._column.insertWidget(0, self._make())
+            self._make = None
         self._content.setVisible(is_open)
         note = f" ({self._note})" if self._note else ""
         self.button.setText(f"{'▾' if is_open else '▸'} {self._title}{note}")
