@@ -116,9 +116,11 @@ def test_a_fine_tuned_run_goes_on_and_is_repeated_to_the_bit():
         if kept:
             stop.set()
     resumed = run(train(new, resume_from=kept[0]))  # without the model, as it may be gone by then
+    resumed_again = run(repeat_run(resumed.card, new, initial_model=model))
     for name, tensor in whole.network.state_dict().items():
         assert torch.equal(tensor, again.network.state_dict()[name])
         assert torch.equal(tensor, resumed.network.state_dict()[name])
+        assert torch.equal(tensor, resumed_again.network.state_dict()[name])
 
 
 def test_a_segmentation_goes_on_with_a_third_class():

@@ -109,6 +109,7 @@ def train_on_features(
     initial_model: Model | None = None,
     stop: threading.Event | None = None,
     name: str = "model",
+    start: Mapping[str, Any] | None = None,
 ) -> Generator[Progress, None, Model | None]:
     """Fit a logistic regression to the features of a pretrained network; the result is an ordinary model.
 
@@ -118,7 +119,7 @@ def train_on_features(
 
     Parameters
     ----------
-    samples, network, settings, network_settings, initial_weights, initial_model, name
+    samples, network, settings, network_settings, initial_weights, initial_model, name, start
         As for `train`; of the settings only seed, balance and device matter.
     stop
         Looked at after every batch and every fit.
@@ -139,15 +140,22 @@ def train_on_features(
     settings = replace(settings or TrainingSettings(), freeze_backbone=True)
     if initial_model is not None:
         check_same_network(initial_model, network, network_settings, initial_weights)
-        start = start_from_model(samples, initial_model, settings)
-        samples, network, network_settings = start.samples, start.network, start.network_settings
-        initial_weights = start.weights
-        facts: Mapping[str, Any] | None = start.facts
+        begin = start_from_model(samples, initial_model, settings)
+        samples, network, network_settings = begin.samples, begin.network, begin.network_settings
+        initial_weights = begin.weights
+        facts: Mapping[str, Any] | None = begin.facts
     else:
         network, facts = network or "mobilenet_v2", None
     network_entry(network, "classify")
     recipe = Recipe(
-        samples, network, dict(network_settings or {}), settings, initial_weights, name, facts
+        samples,
+        network,
+        dict(network_settings or {}),
+        settings,
+        initial_weights,
+        name,
+        facts,
+        start,
     )
     module = recipe.build()
     layer = last_layer(module, network)
@@ -175,6 +183,7 @@ def train_on_features(
         "features": {"count": features.values.shape[1], **fitted.as_dict()},
         "held_out_sha256": held_out_sha256(samples),
         "seconds": round(time.monotonic() - began, 2),
+        "repeat": {**recipe.as_dict(), "features": "logistic"},
     }
     scores, temperature = final_scores(module, samples, scores, choose_device(settings.device))
     card = recipe.card(scores).model_copy(update={"temperature": temperature})

@@ -94,6 +94,7 @@ def train(
     keep: Callable[[Checkpoint], None] | None = None,
     keep_seconds: float = 60.0,
     replay: Replay | None = None,
+    start: Mapping[str, Any] | None = None,
 ) -> Generator[Progress, None, Model]:
     """Train a network of the catalogue.
 
@@ -127,6 +128,8 @@ def train(
         Time between two states.
     replay
         How far an earlier run went, see `repeat_run`.
+    start
+        Where the first weights are from, as JSON values: kept in the record for whoever repeats it.
 
     Yields
     ------
@@ -162,7 +165,7 @@ def train(
         torch.set_num_threads(replay.threads)
     recipe = _recipe(
         samples, network, settings, network_settings, initial_weights, name, resume_from,
-        initial_model,
+        initial_model, start,
     )  # fmt: skip
     samples = recipe.samples
     loop = _begin(recipe, resume_from, replay)
@@ -195,7 +198,8 @@ def _recipe(
     initial_weights: Mapping[str, Tensor] | None,
     name: str,
     resume_from: Checkpoint | None,
-    initial_model: Model | None = None,
+    initial_model: Model | None,
+    start: Mapping[str, Any] | None,
 ) -> Recipe:
     """Fill what was not given: from the training that is resumed, else by default."""
     before = resume_from.recipe if resume_from else {}
@@ -205,15 +209,26 @@ def _recipe(
         settings = TrainingSettings.from_record(before.get("settings", {}))
     if initial_model is not None:
         check_same_network(initial_model, network, network_settings, initial_weights)
-        start = start_from_model(samples, initial_model, settings)
+        begin = start_from_model(samples, initial_model, settings)
         return Recipe(
-            start.samples, start.network, start.network_settings, settings, start.weights, name, start.facts
+            begin.samples, begin.network, begin.network_settings, settings, begin.weights, name, begin.facts,
+            start, before,
         )  # fmt: skip
     network = network or before.get("network") or default_network(samples)
     network_entry(network, network_task(samples))
     if network_settings is None:
         network_settings = before.get("network_settings", {})
-    return Recipe(samples, network, dict(network_settings), settings, initial_weights, name)
+    return Recipe(
+        samples,
+        network,
+        dict(network_settings),
+        settings,
+        initial_weights,
+        name,
+        None,
+        start,
+        before,
+    )
 
 
 def _normalisation(record: Mapping[str, Any]) -> Normalisation:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,7 +32,11 @@ from napari_convnet.training.randomness import own_random
 
 @dataclass(frozen=True, eq=False)
 class Recipe:
-    """Samples, network, settings and first weights of a training, and from which model they came."""
+    """Samples, network, settings and first weights of a training, and from which model they came.
+
+    ``start`` says where the first weights are from; ``before`` is the recipe of a training that goes on, whose
+    first weights may be gone by now.
+    """
 
     samples: TrainingSet
     network: str
@@ -41,6 +45,8 @@ class Recipe:
     initial_weights: Mapping[str, Tensor] | None
     name: str
     started_from: Mapping[str, Any] | None = None
+    start: Mapping[str, Any] | None = None
+    before: Mapping[str, Any] = field(default_factory=dict)
 
     def build(self, is_resumed: bool = False) -> nn.Module:
         """Return the network as the training begins with it.
@@ -109,7 +115,7 @@ class Recipe:
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as JSON values, samples and weights by their hashes."""
-        weights = self.initial_weights
+        weights, before = self.initial_weights, self.before
         return {
             "network": self.network,
             "network_settings": self.network_settings,
@@ -118,7 +124,10 @@ class Recipe:
             "normalisation": NormalisationCard(**asdict(self.samples.normalisation)).model_dump(
                 mode="json"
             ),
-            "weights_sha256": None if weights is None else fingerprint(dict(weights)),
+            "weights_sha256": before.get("weights_sha256")
+            if weights is None
+            else fingerprint(dict(weights)),
+            "start": before.get("start") if self.start is None else dict(self.start),
             "threads": torch.get_num_threads(),
         }
 

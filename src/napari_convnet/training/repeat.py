@@ -13,6 +13,7 @@ from napari_convnet.model_file import Model
 from napari_convnet.progress import Progress
 from napari_convnet.samples import TrainingSet
 from napari_convnet.settings import TrainingSettings
+from napari_convnet.training.features import train_on_features
 from napari_convnet.training.fine_tuning import start_from_model
 from napari_convnet.training.job import Replay, train
 from napari_convnet.training.recipe import fingerprint
@@ -32,7 +33,7 @@ def repeat_run(
     initial_model: Model | None = None,
     stop: threading.Event | None = None,
     name: str = "model",
-) -> Generator[Progress, None, Model]:
+) -> Generator[Progress, None, Model | None]:
     """Train once more what was trained before: on a CPU with identical losses and weights.
 
     A run that a time limit or a person ended is repeated by its number of steps, with the learning
@@ -49,6 +50,11 @@ def repeat_run(
     ------
     Progress
         See `train`.
+
+    Returns
+    -------
+    Model or None
+        None if a fit to features was told to stop before its end.
 
     Raises
     ------
@@ -67,18 +73,14 @@ def repeat_run(
     found = None if initial_weights is None else fingerprint(dict(initial_weights))
     if found != recipe["weights_sha256"]:
         raise _refusal("it started from other weights")
-    return (
-        yield from train(
-            samples,
-            recipe["network"],
-            settings,
-            network_settings=recipe["network_settings"],
-            initial_weights=initial_weights,
-            stop=stop,
-            name=name,
-            replay=Replay(recipe["steps"], recipe["pace"], recipe["threads"]),
-        )
-    )
+    common = {
+        "network_settings": recipe["network_settings"], "initial_weights": initial_weights, "stop": stop,
+        "name": name, "start": recipe.get("start"),
+    }  # fmt: skip
+    if recipe.get("features"):
+        return (yield from train_on_features(samples, recipe["network"], settings, **common))
+    replay = Replay(recipe["steps"], recipe["pace"], recipe["threads"])
+    return (yield from train(samples, recipe["network"], settings, **common, replay=replay))
 
 
 def _refusal(why: str) -> UserError:

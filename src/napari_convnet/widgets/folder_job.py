@@ -55,6 +55,7 @@ class FolderRequest:
     task: str = "classify"
     network_settings: Mapping[str, Any] | None = None
     start_model: Any = None
+    start_path: Path | None = None
     features: bool = False
 
 

@@ -72,7 +72,7 @@ class ModelBar(QWidget):
     def _load(self, path: Path) -> None:
         from napari_convnet.model_file import load_model
 
-        self._session.set_model(load_model(path))
+        self._session.set_model(load_model(path), path)
 
 
 def _start_folder() -> Path:

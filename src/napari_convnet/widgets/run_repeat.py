@@ -7,11 +7,11 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from napari_convnet.errors import UserError
 from napari_convnet.progress import Progress
 from napari_convnet.project import EpochRecord, Project, RunRecord
 from napari_convnet.widgets.folder_job import FolderRequest, read_samples
 from napari_convnet.widgets.training_job import TrainingRequest, build_samples
+from napari_convnet.widgets.training_start import find_start
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -82,7 +82,7 @@ def repeat_steps(
     Parameters
     ----------
     current
-        The session's model: a run that started from a model is repeated from this one, if it has its name.
+        The session's model: perhaps the one that the run began from.
 
     Raises
     ------
@@ -99,8 +99,10 @@ def repeat_steps(
             return None
     else:
         samples = build_samples(request)[0]
-    first = {"initial_weights": _first_weights(run), "initial_model": _first_model(run, current)}
-    steps = repeat_run(run, samples, **first, stop=stop)
+    first = yield from find_start(run, project, current, stop)
+    if first is None:
+        return None
+    steps = repeat_run(run, samples, initial_weights=first[0], initial_model=first[1], stop=stop)
     losses: dict[int, dict[str, float | None]] = {}
     while True:
         try:
@@ -114,7 +116,7 @@ def repeat_steps(
             steps.close()
             return None
         yield event
-    return compare(run, project, losses, model.network.state_dict())
+    return None if model is None else compare(run, project, losses, model.network.state_dict())
 
 
 def compare(
@@ -162,28 +164,3 @@ def _compare(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> tuple
             is_same &= tensor.numpy().tobytes() == other.numpy().tobytes()
             largest = max(largest, float((tensor.double() - other.double()).abs().max()))
     return n, largest, is_same
-
-
-def _first_model(run: RunRecord, current: Model | None) -> Model | None:
-    """Return the model that a run started from, None if it started from none."""
-    name = run.settings.get("started_from")
-    if name is None:
-        return None
-    if current is None or current.card.name != name:
-        raise UserError(
-            "CN-205",
-            f"This run cannot be repeated: it started from the model '{str(name)[:60]}', which is not the current "
-            "one. Nothing was changed. Load that model, then press Repeat again.",
-        )
-    return current
-
-
-def _first_weights(run: RunRecord) -> Mapping[str, Tensor] | None:
-    """Return the weights that a run began with: none, ImageNet's, or those of a file."""
-    pretrained = run.settings.get("pretrained", "none")
-    if pretrained in ("none", ""):
-        return None
-    from napari_convnet.model_file import read_weights
-    from napari_convnet.networks import download_weights
-
-    return download_weights(run.network) if pretrained == "imagenet" else read_weights(pretrained)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from qtpy.QtCore import Qt
@@ -265,8 +266,8 @@ class RunWindow(QDialog):
 
 
 def _can_repeat(run: RunRecord) -> bool:
-    """Return whether a run says how it was made, and was more than a fit of the last layer."""
-    return "repeat" in run.scores and not run.settings.get("features")
+    """Return whether a run says how it was made."""
+    return isinstance(run.scores.get("repeat"), Mapping)
 
 
 def _is_sure(parent: QWidget, run: RunRecord) -> bool:

@@ -56,6 +56,7 @@ class Session(ClassEditing, QObject):
         self._viewer = weakref.ref(viewer)
         self.project: Project | None = None
         self.model: Model | None = None
+        self.model_path: Path | None = None
         self.task: Task = "classify"
         self.source = Source()
         self.open_images: dict[Source, OpenImage] = {}
@@ -241,9 +242,9 @@ class Session(ClassEditing, QObject):
         """The image that is worked on, once it has been looked at."""
         return self.open_images.get(self.source)
 
-    def set_model(self, model: Model) -> None:
-        """Make a model the one that is applied and saved."""
-        self.model = model
+    def set_model(self, model: Model, path: Path | None = None) -> None:
+        """Make a model, of this file if it is from one, the one that is applied and saved."""
+        self.model, self.model_path = model, path
         self.model_changed.emit()
 
 

@@ -59,6 +59,7 @@ class StartFrom(QWidget):
         self._file, self._model_name = "", ""
         self._current: Model | None = None
         self._from_file: Model | None = None
+        self._file_path: Path | None = None
         self.choice.activated.connect(self._choose)
         self.choice.currentIndexChanged.connect(self._show)
 
@@ -135,6 +136,7 @@ class StartFrom(QWidget):
         size = "patch_size" if hasattr(request, "patch_size") else "input_size"
         return replace(
             request, network=card.network, network_settings=dict(card.network_settings), start_model=self.model,
+            start_path=self._path,
             **{size: getattr(request, size) or self._size},
         )  # fmt: skip
 
@@ -148,6 +150,11 @@ class StartFrom(QWidget):
         if self.model is not None:
             facts |= {"started_from": self.model.card.name}
         return facts
+
+    @property
+    def _path(self) -> Path | None:
+        """The file of the model to go on from, where it has one."""
+        return self._file_path if self.model is self._from_file else self._session.model_path
 
     @property
     def _size(self) -> int:
@@ -206,7 +213,7 @@ class StartFrom(QWidget):
 
     def _loaded(self, path: Path, result: JobResult) -> None:
         self._from_file = result.value
-        self._model_name = path.name
+        self._model_name, self._file_path = path.name, path
         place = self.choice.findData("model_file")
         if result.value is not None:
             self.choice.setItemText(place, f"{path.name}…")

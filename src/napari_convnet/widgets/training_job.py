@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,8 +36,8 @@ class TrainingRequest:
 
     ``patch_size`` 0 and the names in ``automatic`` mean: fit them to the data. ``pretrained`` is
     ``"none"``, ``"imagenet"`` or the path of a ``.safetensors`` file. ``mode`` says how positions are
-    learned. ``start_model`` is a model to go on from; ``features`` fits its last layer only. On
-    ``test_planes`` the model is scored after its training, which never sees them.
+    learned. ``start_model`` is a model to go on from (``start_path`` its file); ``features`` fits its last layer
+    only. On ``test_planes`` the model is scored after its training, which never sees them.
     """
 
     task: str
@@ -51,6 +52,7 @@ class TrainingRequest:
     network_settings: Mapping[str, Any] | None = None
     mode: str = ""
     start_model: Any = None
+    start_path: Path | None = None
     features: bool = False
     test_planes: tuple[AnnotatedPlane, ...] = ()
 

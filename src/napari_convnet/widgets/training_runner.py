@@ -128,7 +128,7 @@ class TrainingRunner(QObject):
         self._pause = threading.Event()
         self._time, self._best = TrainingTime(), (0, 0)
         keep = self._keep_in(project, run_id) if project is not None else None
-        control = TrainingControl(self._pause, keep, kept)
+        control = TrainingControl(self._pause, keep, kept, project)
         self._slot.start(
             lambda stop: self._steps(make_request, stop, control), description="Training",
             on_progress=lambda events: self._on_progress(events, on_progress),

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from napari_convnet.errors import UserError
 from napari_convnet.progress import Progress
+from napari_convnet.project import Project
 from napari_convnet.settings import TrainingSettings
+from napari_convnet.widgets.training_start import describe_start
 
 if TYPE_CHECKING:
     from napari_convnet.model_file import Model
@@ -40,11 +42,14 @@ class TrainingControl:
         Stores a state: training steps done, and bytes.
     kept
         Returns the state to go on from; None for a training from the start.
+    project
+        Where the run is recorded, which may have the model that it starts from.
     """
 
     pause: threading.Event
     keep: Callable[[int, bytes], None] | None = None
     kept: Callable[[], bytes | None] | None = None
+    project: Project | None = None
 
 
 def train_on(
@@ -81,6 +86,7 @@ def train_on(
     common = {
         "network_settings": request.network_settings, "initial_model": request.start_model, "stop": stop,
         "initial_weights": _first_weights(request, is_resumed=checkpoint is not None), "name": request.name,
+        "start": None if checkpoint is not None else describe_start(request, control.project),
     }  # fmt: skip
     if request.features:
         model = yield from train_on_features(samples, request.network, settings, **common)
