@@ -13,11 +13,15 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 
 from napari_convnet.model_file import model_bytes, model_from_bytes
+from napari_convnet.networks import graph_from_json
+from napari_convnet.networks.network_settings import STARTER_GRAPH
 from napari_convnet.project import Project, RunRecord
 from napari_convnet.widgets.run_rows import COLUMNS, run_rows
 from napari_convnet.widgets.run_table import RunWindow
 
 _SCORE = [column.name for column in COLUMNS].index("score")
+_NETWORK = [column.name for column in COLUMNS].index("network")
+_SETTINGS = [column.name for column in COLUMNS].index("settings")
 _HELD_OUT = [column.name for column in COLUMNS].index("held out")
 
 
@@ -199,3 +203,43 @@ def test_two_hundred_runs_are_sorted_by_a_click_and_compared(many):
 def test_the_window_goes_with_its_project(desk, many, tmp_path):
     desk.session.new_project(tmp_path / "other.convnet")
     desk.qtbot.waitUntil(lambda: not isalive(many), timeout=5_000)
+
+
+def test_a_designed_network_is_told_by_its_name_and_layers(desk):
+    desk.open_sample("blood-smear-1")
+    annotate, train = desk.open_dock("Annotate"), desk.open_dock("Train")
+    desk.wait_until_idle()
+    desk.annotate_smear(annotate, n=40)
+    project, graph = desk.session.project, STARTER_GRAPH
+    layers = graph_from_json(graph).layers
+    project.save_network("with few layers", graph)
+    train.windows.refresh()
+    train.form.network.setCurrentText("with few layers")
+    train.form.epochs.setValue(1)
+    desk.train(train)
+    project.remove_network("with few layers")  # what was trained is told all the same
+    first, *_ = project.runs()
+    assert first.settings["network_settings"]["graph"] == graph
+    (row,) = run_rows([first])
+    network = row.cells[_NETWORK]
+    assert network.text == "with few layers"
+    assert f"{len(layers)} layers: {layers[0].name} (conv2d)" in network.tip
+    assert "graph" not in row.cells[_SETTINGS].text
+
+    project.save_network("the same", graph)
+    index = train.form.pretrained.findData("model")
+    train.form.pretrained.setCurrentIndex(index)
+    train.form.network.setCurrentText("convnet")  # the model decides
+    train.form.pretrained.setCurrentIndex(train.form.pretrained.findData("model"))
+    desk.train(train)
+    assert run_rows(project.runs())[0].cells[_NETWORK].text == "the same"
+
+
+def test_runs_of_older_programs_are_told_by_the_catalogue():
+    old = run_of(1)
+    (row,) = run_rows([old])
+    assert row.cells[_NETWORK].text == "convnet"
+    (row,) = run_rows(
+        [replace(old, settings={"network_name": 3, "network_settings": {"graph": "x"}})]
+    )
+    assert row.cells[_NETWORK].text == row.cells[_NETWORK].tip == "convnet"

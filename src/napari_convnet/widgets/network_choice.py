@@ -37,6 +37,10 @@ class NetworkChoice(QComboBox):
         chosen = self.currentData()
         return dict(chosen[1]) if chosen else {}
 
+    def record(self) -> dict[str, Any]:
+        """Return what tells the network from others of its kind: what it is called here, and its settings."""
+        return {"network_name": self.currentText(), "network_settings": self.settings}
+
     def show_task(self, task: str) -> None:
         """Offer the networks of a task, the first one chosen."""
         self.task = task

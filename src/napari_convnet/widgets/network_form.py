@@ -121,6 +121,7 @@ class NetworkForm(QWidget):
         }
         return {
             **options,
+            **self.network.record(),
             **self.start_from.record(self.patch_size.value()),
         }
 

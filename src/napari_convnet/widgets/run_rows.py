@@ -8,8 +8,10 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from napari_convnet.errors import UserError
 from napari_convnet.exchange.tables import table_bytes
 from napari_convnet.networks import NETWORKS
+from napari_convnet.networks.graph_json import graph_from_json
 from napari_convnet.progress import Progress, format_seconds
 from napari_convnet.project import Project, RunRecord
 from napari_convnet.scores import main_figure
@@ -21,7 +23,7 @@ COLUMNS = (
     Column("run", "Number of the training in this project.", True, 46, is_centred=True),
     Column("started", "When it began, on this computer's clock.", False, 118),
     Column("task", "What was learned.", False, 62),
-    Column("network", "Network of the catalogue.", False, 104),
+    Column("network", "Network of the catalogue, or what the project calls your own.", False, 104),
     Column("data", "What it was trained on, and how many samples that were.", False, 128),
     Column("settings", "Settings that are not the default ones.", False, 200),
     Column("epochs", "Passes over the training samples, and the best of them.", True, 88),
@@ -41,6 +43,8 @@ COLUMNS = (
     Column("outcome", "How it ended.", False, 82),
     Column("model", "Whether the project keeps its model, and how large that is.", True, 70),
 )  # fmt: skip
+#: Layers of a designed network that its row tells; of more only the number is.
+_LAYERS_TOLD = 20
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #: Where these are 0 or nothing, they were chosen from the data.
 _AUTOMATIC = ("epochs", "batch_size", "patch_size")
@@ -87,24 +91,21 @@ def different_settings(run: RunRecord) -> dict[str, Any]:
         for key, value in kept.items()
         if value != defaults[key] and value != usual.get(key) and (value or key not in _AUTOMATIC)
     }
-    recipe = run.scores.get("repeat")
-    network = recipe.get("network_settings") if isinstance(recipe, Mapping) else None
-    own = {k: v for k, v in (network or {}).items() if k != "graph"}
-    return {**found, **own}
+    return {**found, **{k: v for k, v in _network_settings(run).items() if k != "graph"}}
 
 
 def runs_csv(rows: Sequence[RunRow]) -> bytes:
     """Return runs as a CSV table; scores with all their digits, hashes in full."""
     header = (
-        "run", "started", "ended", "task", "network", "data", "settings", "epochs_trained", "best_epoch",
-        "seconds", "score", "value", "low", "high", "measured_on", "held_out_sha256", "test_score", "test_value",
-        "test_low", "test_high", "test_images", "outcome", "message",
+        "run", "started", "ended", "task", "network", "network_name", "data", "settings", "epochs_trained",
+        "best_epoch", "seconds", "score", "value", "low", "high", "measured_on", "held_out_sha256", "test_score",
+        "test_value", "test_low", "test_high", "test_images", "outcome", "message",
     )  # fmt: skip
     lines = []
     for row in rows:
         run = row.run
         lines.append([
-            run.id, run.started_at, run.ended_at, run.task, run.network, _data_text(run),
+            run.id, run.started_at, run.ended_at, run.task, run.network, network_name(run), _data_text(run),
             _settings_text(run), *(run.scores.get(k, "") for k in ("epochs_trained", "best_epoch", "seconds")),
             *_figure_cells(run, "validation"), run.scores.get("measured_on", ""), row.held_out,
             *_figure_cells(run, "test"), _test_images(run), run.outcome, run.message,
@@ -112,6 +113,33 @@ def runs_csv(rows: Sequence[RunRow]) -> bytes:
     return table_bytes(
         header, [[cell_text(v) if isinstance(v, str) else v for v in line] for line in lines]
     )
+
+
+def network_name(run: RunRecord) -> str:
+    """Return what the network of a run was called when it was trained."""
+    name = run.settings.get("network_name")
+    return name[:60] if isinstance(name, str) and name else run.network
+
+
+def _network_tip(run: RunRecord) -> str:
+    """Say of a designed network which layers it has."""
+    graph = _network_settings(run).get("graph")
+    try:
+        layers = graph_from_json(graph).layers if isinstance(graph, str) else ()
+    except UserError:  # a stranger's project
+        layers = ()
+    if not layers:
+        return run.network
+    told = ", ".join(f"{layer.name} ({layer.settings.kind})" for layer in layers[:_LAYERS_TOLD])
+    return f"{run.network}, {len(layers)} layers: {told}{', …' * (len(layers) > _LAYERS_TOLD)}"
+
+
+def _network_settings(run: RunRecord) -> Mapping[str, Any]:
+    """Return the settings of a run's network, which a run has even if it came to no end."""
+    recipe = run.scores.get("repeat")
+    found = recipe.get("network_settings") if isinstance(recipe, Mapping) else None
+    found = found or run.settings.get("network_settings")
+    return found if isinstance(found, Mapping) else {}
 
 
 def _figure_cells(run: RunRecord, part: str) -> tuple[Any, ...]:
@@ -143,7 +171,7 @@ def _row(run: RunRecord, letters: Mapping[str, str], counts: Mapping[str, int]) 
         Cell(str(run.id), run.id),
         Cell(_local_time(run.started_at), run.started_at),
         Cell(run.task, run.task),
-        Cell(run.network, run.network),
+        Cell(network_name(run), network_name(run), _network_tip(run)),
         Cell(_data_text(run), _data_text(run).casefold(), f"{_data_text(run)}. {where}".strip()),
         Cell(settings or "defaults", settings),
         Cell(_epochs_text(epochs, best), epochs),

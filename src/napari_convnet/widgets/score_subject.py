@@ -13,6 +13,7 @@ from napari_convnet.progress import Progress
 from napari_convnet.project import EpochRecord, Project, RunRecord
 from napari_convnet.scores import PARTS, ScoreReport, read_report
 from napari_convnet.widgets.layers import short_unit
+from napari_convnet.widgets.run_rows import network_name
 
 if TYPE_CHECKING:
     from napari_convnet.model_file import ModelCard
@@ -68,7 +69,7 @@ def subject_of_run(
         except UserError:  # a damaged model is told where it is to be used
             pixel = None
     return _subject(
-        f"Run {run.id} ({run.network})", run.task, run.scores, project.epochs(run.id), pixel
+        f"Run {run.id} ({network_name(run)})", run.task, run.scores, project.epochs(run.id), pixel
     )
 
 

@@ -19,7 +19,7 @@ from napari_convnet.widgets.job_slot import JobSlot
 from napari_convnet.widgets.session import Session
 
 if TYPE_CHECKING:
-    from napari_convnet.model_file import Model
+    from napari_convnet.model_file import Model, ModelCard
 
 _KINDS = "Safetensors (*.safetensors)"
 
@@ -55,6 +55,7 @@ class StartFrom(QWidget):
         for widget in (self.logistic, self.note):
             layout.addWidget(widget)
         self._slot = JobSlot(self)
+        self._session: Session | None = None
         self._network, self._network_settings = "", {}
         self._file, self._model_name = "", ""
         self._current: Model | None = None
@@ -148,8 +149,19 @@ class StartFrom(QWidget):
         if self._is_logistic:
             facts["features"] = "logistic"
         if self.model is not None:
-            facts |= {"started_from": self.model.card.name}
+            card = self.model.card
+            facts |= {
+                "started_from": card.name, "network_settings": dict(card.network_settings),
+                "network_name": self._network_name(card),
+            }  # fmt: skip
         return facts
+
+    def _network_name(self, card: ModelCard) -> str:
+        """Return what the project calls a model's network, or its name in the catalogue."""
+        project = None if self._session is None else self._session.project
+        saved = () if project is None else project.networks()
+        graph = card.network_settings.get("graph")
+        return next((record.name for record in saved if record.graph == graph), card.network)
 
     @property
     def _path(self) -> Path | None:
