@@ -54,12 +54,14 @@ def position_set(
     """
     images = [_named(image, plane) for image, plane in zip(images, planes, strict=True)]
     values = [_values(plane, classes) for plane in planes]
-    is_held, fraction = _held_out(planes, validation_fraction, seed)
+    is_held, fraction, drawn = _held_out(planes, validation_fraction, seed)
     options = {"validation_fraction": fraction, "seed": seed, "channels": channels}
     if mode == "patch":
-        return _frames(
+        found = _frames(
             planes, images, values, classes, is_held, patch_size=patch_size or None, **options
         )
+        split = replace(found.split, description=drawn or found.split.description)
+        return replace(found, split=split)
     from napari_convnet.samples import AnnotatedPositions, HeatMapSet
 
     parts = [
@@ -68,11 +70,13 @@ def position_set(
         )
         for image, plane, value in zip(images, planes, values, strict=True)
     ]  # fmt: skip
-    return HeatMapSet.from_images(
+    maps = HeatMapSet.from_images(
         [part for part, held in zip(parts, is_held, strict=True) if not held], classes,
         validation=[part for part, held in zip(parts, is_held, strict=True) if held],
         patch_size=patch_size or _PATCH_SIZE, **options,
     )  # fmt: skip
+    areas = replace(maps.areas, description=drawn or maps.areas.description)
+    return replace(maps, areas=areas)
 
 
 def _frames(
@@ -119,17 +123,24 @@ def _frames(
 
 def _held_out(
     planes: Sequence[AnnotatedPlane], fraction: float, seed: int
-) -> tuple[list[bool], float]:
-    """Return which planes are held out by choice, and the share to hold out where there is no choice."""
+) -> tuple[list[bool], float, str]:
+    """Return which planes are held out, and the share to hold out where none is.
+
+    The text says what is held out where a person only chose what to train on; it is empty elsewhere.
+    """
     is_held = [plane.split == "validation" for plane in planes]
     free = sorted({plane.image_id for plane in planes if plane.split == "automatic"})
     if any(is_held) or all(plane.split != "training" for plane in planes):
-        return is_held, fraction
+        return is_held, fraction, ""
     if not free or not fraction:
-        return is_held, 0.0
-    n = max(1, round(fraction * len({plane.image_id for plane in planes})))
-    chosen = np.random.default_rng(seed).permutation(free)[:n]
-    return [plane.image_id in chosen for plane in planes], fraction
+        return is_held, 0.0, ""
+    n_images = len({plane.image_id for plane in planes})
+    chosen = np.random.default_rng(seed).permutation(free)[: max(1, round(fraction * n_images))]
+    drawn = (
+        f"{len(chosen)} of {n_images} images held out, drawn by the program; nothing of the "
+        f"{n_images - len(free)} images set to training"
+    )
+    return [plane.image_id in chosen for plane in planes], fraction, drawn
 
 
 def _film_of(plane: AnnotatedPlane) -> str:
