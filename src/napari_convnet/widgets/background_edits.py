@@ -1,4 +1,4 @@
-"""Long edits of a project: carried out in the background, one at a time, and then shown.
+"""Long edits and writes of a project: carried out in the background, edits one at a time and then shown.
 
 Where there are few annotations an edit is done and shown at once, as if there were no background. While a longer
 one is under way nothing else changes annotations or classes (`History.busy_with`); who needs the project whole, such
@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from napari.utils.notifications import show_warning
 
 from napari_convnet.progress import Progress
 from napari_convnet.widgets.background import Job, JobResult, start_job
+from napari_convnet.widgets.messages import guarded
 
 if TYPE_CHECKING:
     from napari_convnet.widgets.annotation_tools import AnnotationTool
@@ -34,6 +35,7 @@ class BackgroundEdits:
     def __init__(self) -> None:
         super().__init__()
         self._edit_job: Job | None = None
+        self._write_jobs: list[Job] = []
 
     def carry_out(self, edit: Callable[[], Any], then: Callable[[Any], None], text: str) -> None:
         """Change the project in the background, and show all annotations anew.
@@ -85,9 +87,40 @@ class BackgroundEdits:
         self._set_busy_with(text)
 
     def finish_edit(self) -> None:
-        """Wait for the edit that is under way, if there is one."""
+        """Wait for the edit and the writes that are under way, if there are any."""
+        for job in self._write_jobs.copy():
+            job.wait()
         if self._edit_job is not None:
             self._edit_job.wait()
+
+    def write(self, write: Callable[[], object], then: Callable[[], object], text: str) -> None:
+        """Write to the project in the background something that no tool shows, such as a model.
+
+        Whatever closes the project waits for it; napari's own end of all jobs does not keep it from being written.
+
+        Parameters
+        ----------
+        write
+            Called in the worker's thread; what it raises is shown.
+        then
+            Called on the GUI thread once it is written, or was not.
+        text
+            What it is, such as "keeping the model".
+        """
+
+        def done(result: JobResult) -> None:
+            self._write_jobs.remove(job)
+            if result.outcome == "stopped" and result.value is None:  # before it had begun
+                guarded(write)
+            elif result.error_text:
+                show_warning(result.error_text)
+            then()
+
+        job = start_job(
+            lambda _stop: _write_steps(write, text), description=text[:1].upper() + text[1:],
+            on_progress=lambda _events: None, on_done=done, give_way=False,
+        )  # fmt: skip
+        self._write_jobs.append(job)
 
     def _set_busy_with(self, text: str) -> None:
         if text != self.history.busy_with:
@@ -109,6 +142,15 @@ class BackgroundEdits:
             self.active_tool.start()
         self.classes_changed.emit()
         self.annotations_changed.emit()
+
+
+def _write_steps(
+    write: Callable[[], object], text: str
+) -> Generator[Progress, None, Literal["written"]]:
+    """Write; runs in the worker."""
+    yield Progress(done=0, total=0, text=text)
+    write()
+    return "written"
 
 
 def _steps(

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from qtpy.compat import isalive
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QWidget
 
@@ -46,12 +47,15 @@ class TrainingRunner(QObject):
         self._run_id = 0
         self._pause = threading.Event()
         self._is_ended_by_person = self._has_begun = self._is_testing = False
+        self._is_saving = False
         self._time = TrainingTime()
         self._best = (0, 0)
 
     @property
     def state(self) -> str:
-        """``"idle"``, ``"running"``, ``"paused"`` (or about to), ``"testing"`` or ``"stopping"``."""
+        """``"idle"``, ``"running"``, ``"paused"`` (or about to), ``"testing"``, ``"stopping"`` or ``"saving"``."""
+        if self._is_saving:
+            return "saving"
         state = self._slot.state
         if state == "running" and self._is_testing:
             return "testing"
@@ -87,7 +91,7 @@ class TrainingRunner(QObject):
         UserError
             CN-3xx when the project cannot be written.
         """
-        if self._slot.state != "idle":
+        if self.state != "idle":
             return
         project, run_id = self._writable_project(), 0
         if project is not None:
@@ -106,7 +110,7 @@ class TrainingRunner(QObject):
     ) -> None:
         """Go on with a run of the project from its last state; ``make_request`` is called in the worker."""
         project = self._writable_project()
-        if self._slot.state != "idle" or project is None:
+        if self.state != "idle" or project is None:
             return
         self._has_begun = False
         kept = lambda: project.checkpoint(run_id)  # noqa: E731 - read in the worker
@@ -225,18 +229,27 @@ class TrainingRunner(QObject):
     def _on_done(self, result: JobResult, then: Callable[[JobResult], None]) -> None:
         if self._is_testing and result.value is not None:  # how the training ended, not its test
             result = replace(result, outcome="stopped" if self._is_ended_by_person else "finished")
-        guarded(lambda: self._record_end(result))
-        self._project = None
-        then(result)
-
-    def _record_end(self, result: JobResult) -> None:
-        project, trained = self._project_of_now(), kept_model(result)
+        project, self._project = self._project_of_now(), None
         if project is None or not self._has_begun:
+            then(result)
             return
-        project.finish_run(
-            self._run_id, result.outcome, scores=dict(trained.model.card.scores) if trained else {},
-            model_bytes=trained.data if trained else None, message=result.error_text,
-        )  # fmt: skip
+        trained, run_id = kept_model(result), self._run_id
+
+        def write() -> None:
+            project.finish_run(
+                run_id, result.outcome, scores=dict(trained.model.card.scores) if trained else {},
+                model_bytes=trained.data if trained else None, message=result.error_text,
+            )  # fmt: skip
+
+        def written() -> None:
+            if isalive(self):  # else its dock was closed meanwhile
+                self._is_saving = False
+                self.changed.emit()
+                then(result)
+
+        self._is_saving = True
+        self._session.write(write, written, "keeping the model in the project")
+        self.changed.emit()
 
 
 def with_planes(request: Request, test: tuple[AnnotatedPlane, ...]) -> Request:

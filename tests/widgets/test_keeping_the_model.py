@@ -1,0 +1,100 @@
+"""The end of a training is written beside the viewer, and not lost when its dock or the project is closed."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from dock_helpers import press
+
+from napari_convnet.errors import UserError
+from napari_convnet.project import Project
+from napari_convnet.project.runs import Runs
+from napari_convnet.widgets import background
+
+
+@pytest.fixture
+def train(desk):
+    desk.open_sample("blood-smear-1")
+    annotate, train = desk.open_dock("Annotate"), desk.open_dock("Train")
+    desk.wait_until_idle()
+    desk.annotate_smear(annotate, n=40)
+    train.form.epochs.setValue(1)
+    return train
+
+
+@pytest.fixture
+def writers(monkeypatch):
+    """The threads that write models; each waits until the gate is open."""
+    threads, write, gate = [], Runs._write_model, threading.Event()
+
+    def noted(runs, run_id, model):
+        threads.append(threading.current_thread())
+        assert gate.wait(60)
+        write(runs, run_id, model)
+
+    monkeypatch.setattr(Runs, "_write_model", noted)
+    threads_and_gate = (threads, gate)
+    yield threads_and_gate
+    gate.set()
+
+
+def train_until_it_is_kept(desk, train, threads) -> None:
+    press(train.train_button)
+    desk.qtbot.waitUntil(lambda: bool(threads), timeout=60_000)
+
+
+def test_a_model_is_written_in_another_thread_while_the_dock_waits(desk, train, writers):
+    threads, gate = writers
+    train_until_it_is_kept(desk, train, threads)
+    assert threads[0] is not threading.main_thread()
+    desk.qtbot.waitUntil(lambda: train.training.state == "saving", timeout=10_000)
+    assert not train.train_button.isEnabled()
+    assert desk.session.model is None  # what is shown is saved
+    gate.set()
+    desk.qtbot.waitUntil(lambda: train.training.state == "idle", timeout=10_000)
+    (run,) = desk.session.project.runs()
+    assert run.outcome == "finished"
+    assert desk.session.project.model_bytes(run.id)
+    assert desk.session.model is not None
+
+
+def test_closing_the_docks_while_a_model_is_written_loses_nothing(desk, train, writers):
+    threads, gate = writers
+    train_until_it_is_kept(desk, train, threads)
+    desk.qtbot.waitUntil(lambda: train.training.state == "saving", timeout=10_000)
+    path = desk.session.project.path
+    desk.close_dock(train)
+    threading.Timer(0.3, gate.set).start()  # while the project is being closed
+    desk.session.close_project()
+    with Project.open(path) as project:
+        (run,) = project.runs()
+        assert (run.outcome, project.checkpoint_step(run.id)) == ("finished", None)
+        assert project.model_bytes(run.id)
+
+
+def test_a_write_that_napari_stops_before_it_begins_is_done_all_the_same(desk, monkeypatch):
+    gate, run, done = threading.Event(), background._Loop._run, []
+
+    def late(loop):
+        assert gate.wait(60)
+        return run(loop)
+
+    monkeypatch.setattr(background._Loop, "_run", late)
+    session = desk.session
+    session.write(lambda: done.append("written"), lambda: done.append("told"), "a write")
+    session._write_jobs[0].request_stop()
+    gate.set()
+    session.finish_edit()
+    assert done == ["written", "told"]
+
+
+def test_a_write_that_fails_is_said_once_and_the_dock_goes_on(desk, train, monkeypatch):
+    def refuse(*_arguments):
+        raise UserError("CN-301", "The disk is full.")
+
+    monkeypatch.setattr(Runs, "_write_model", refuse)
+    desk.train(train)
+    assert [text for text in desk.messages if "disk is full" in text] == desk.messages[-1:]
+    assert desk.session.model is not None
+    assert train.train_button.isEnabled()
