@@ -20,6 +20,7 @@ from napari_convnet.model_file.tensor_file import (
     tensors_in,
 )
 from napari_convnet.training.loop import TrainingLoop
+from napari_convnet.training.smaller import has_patches
 
 _NAME = "checkpoint"
 #: Keeping checkpoints takes at most one part in so many of the time.
@@ -95,6 +96,7 @@ def take_checkpoint(loop: TrainingLoop, recipe: Mapping[str, Any]) -> Checkpoint
         "step": loop.step,
         "batch": loop.batch,
         "batch_size": loop.batch_size,
+        "patch_size": getattr(loop.samples, "patch_size", None),
         "at_once": loop.examiner.at_once,
         "epochs_trained": loop.epochs_trained,
         "tally": loop.tally,
@@ -135,6 +137,8 @@ def restore(loop: TrainingLoop, checkpoint: Checkpoint) -> None:
             details=str(error),
         ) from error
     loop.use_batches_of(state["batch_size"])
+    if has_patches(loop.samples):
+        loop.use_patches_of(state.get("patch_size") or loop.samples.patch_size)
     loop.examiner.at_once = state["at_once"]
     loop.feeder.epoch_random = tensors["random"].clone()
     loop.feeder.waiting_seconds = state["waiting_seconds"]

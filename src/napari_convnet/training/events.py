@@ -52,6 +52,14 @@ class BatchSizeReduced(Progress):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PatchSizeReduced(Progress):
+    """Memory ran out with one sample in a step, and the epoch begins again with smaller patches."""
+
+    patch_size: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class EpochFinished(Progress):
     """One pass over the training samples.
 

@@ -22,7 +22,7 @@ class Examiner:
     """
 
     def __init__(self, samples: TrainingSet, stepper: Stepper, feeder: Feeder) -> None:
-        self._samples, self._stepper, self._feeder = samples, stepper, feeder
+        self.samples, self._stepper, self._feeder = samples, stepper, feeder
         self.seconds = 0.0
         self.is_measuring = False
         self.at_once = 0
@@ -35,7 +35,7 @@ class Examiner:
         stepper = self._stepper
         stepper.module.eval()
         for done, (inputs, targets) in enumerate(
-            self._samples.validation_batches(self.at_once), start=1
+            self.samples.validation_batches(self.at_once), start=1
         ):
             with torch.inference_mode():
                 measurement.add(stepper.forward(inputs.to(stepper.device)), targets)
@@ -51,7 +51,7 @@ class Examiner:
 
     def refresh_batch_norms(self, step: int, batch_size: int) -> None:
         """Bring batch norms' statistics up to date where running averages cannot be."""
-        if min(step, self._samples.batches_per_epoch(batch_size)) >= ENOUGH_STEPS:
+        if min(step, self.samples.batches_per_epoch(batch_size)) >= ENOUGH_STEPS:
             return
         batches = self._feeder.measuring_batches(batch_size)
         inputs = (self._stepper.to_device(batch) for batch in batches)

@@ -27,7 +27,7 @@ class Feeder:
     def __init__(
         self, samples: TrainingSet, settings: TrainingSettings, device: torch.device
     ) -> None:
-        self._samples, self._settings, self._device = samples, settings, device
+        self.samples, self._settings, self._device = samples, settings, device
         self.augmentation = AugmentationSettings.of(settings)
         self._random = torch.Generator().manual_seed(settings.seed)
         self.epoch_random = self._random.get_state()
@@ -36,7 +36,7 @@ class Feeder:
     def batches(self, batch_size: int, skip: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the epoch's batches from number ``skip`` on; the ones before are drawn, too."""
         self._random.set_state(self.epoch_random)
-        batches = self._samples.training_batches(
+        batches = self.samples.training_batches(
             batch_size,
             self._random,
             augment=self.augmentation,
@@ -45,7 +45,7 @@ class Feeder:
         )
         batches = iter(batches if self._device.type == "cpu" else prefetched(batches))
         try:
-            for number in range(self._samples.batches_per_epoch(batch_size)):
+            for number in range(self.samples.batches_per_epoch(batch_size)):
                 began = time.monotonic()
                 batch = next(batches, None)
                 self.waiting_seconds += time.monotonic() - began
@@ -63,7 +63,7 @@ class Feeder:
     def measuring_batches(self, batch_size: int) -> Iterator[Tensor]:
         """Yield inputs with draws of their own, so that measuring does not change what comes next."""
         random = torch.Generator().manual_seed(self._settings.seed)
-        for inputs, _ in self._samples.training_batches(
+        for inputs, _ in self.samples.training_batches(
             batch_size, random, augment=self.augmentation
         ):
             yield inputs

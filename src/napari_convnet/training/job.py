@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import torch
@@ -28,7 +28,7 @@ from napari_convnet.training.fine_tuning import (
     with_normalisation,
 )
 from napari_convnet.training.loop import TrainingLoop
-from napari_convnet.training.outcome import best_network, describe_scores
+from napari_convnet.training.outcome import best_network, describe_scores, is_reduced
 from napari_convnet.training.recipe import Recipe
 
 Result = TypeVar("Result")
@@ -136,7 +136,7 @@ def train(
     Progress
         `TrainingStarted`; then `BatchFinished` and `EpochFinished`, and plain `Progress` while
         held-out samples are measured; `Validated` where that is wanted within epochs; `Paused`;
-        `BatchSizeReduced` when memory ran out; `StoppedEarly` when the numbers became invalid.
+        `BatchSizeReduced` or `PatchSizeReduced` when memory ran out; `StoppedEarly` when the numbers became invalid.
 
     Returns
     -------
@@ -249,8 +249,9 @@ def _begin(recipe: Recipe, resume_from: Checkpoint | None, replay: Replay | None
     )
     pace, last_step = (replay.pace, replay.steps) if replay else (None, 0)
     loop = TrainingLoop(
-        recipe.samples, module, settings, device, groups=groups, pace=pace, last_step=last_step
-    )
+        recipe.samples, module, settings, device, groups=groups, pace=pace, last_step=last_step,
+        smallest_patch=network_entry(recipe.network).smallest_size,
+    )  # fmt: skip
     if resume_from:
         restore(loop, resume_from)
     return loop
@@ -260,6 +261,8 @@ def _best_model(recipe: Recipe, loop: TrainingLoop) -> Model:
     scores = describe_scores(loop)
     pace = loop.pace.steps if loop.is_timed else None
     scores["repeat"] = {**recipe.as_dict(), "steps": loop.step, "pace": pace}
+    scores["repeat"]["is_reduced"] = is_reduced(loop)
+    recipe = replace(recipe, samples=loop.samples)  # whose patches may be smaller now
     scores["held_out_sha256"] = held_out_sha256(recipe.samples)
     network = best_network(loop)
     scores, temperature = final_scores(network, recipe.samples, scores, loop.device)

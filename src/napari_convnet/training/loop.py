@@ -6,6 +6,7 @@ import math
 import threading
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -20,7 +21,6 @@ from napari_convnet.training.best import Best, Mark
 from napari_convnet.training.clock import Clock, Pace
 from napari_convnet.training.events import (
     BatchFinished,
-    BatchSizeReduced,
     EpochFinished,
     Paused,
     StoppedEarly,
@@ -28,10 +28,10 @@ from napari_convnet.training.events import (
 )
 from napari_convnet.training.examiner import Examiner
 from napari_convnet.training.feeder import Feeder
-from napari_convnet.training.memory import is_out_of_memory
 from napari_convnet.training.objectives import objective_of
 from napari_convnet.training.overfitting import overfits_since
 from napari_convnet.training.schedules import Schedule
+from napari_convnet.training.smaller import can_take_less, take_less
 from napari_convnet.training.stepper import Stepper
 
 #: While a training waits it looks so often, in seconds, whether it shall go on.
@@ -47,6 +47,8 @@ class TrainingLoop:
         Parameters by how fast they learn, see `parameter_groups`; by default all learn alike.
     pace, last_step
         Of an earlier run that is repeated by steps: see `Pace`, and the step to end at.
+    smallest_patch
+        Smallest side in pixels that the network accepts.
     """
 
     def __init__(
@@ -59,7 +61,9 @@ class TrainingLoop:
         groups: list[dict[str, Any]] | None = None,
         pace: Sequence[int] | None = None,
         last_step: int = 0,
+        smallest_patch: int = 1,
     ) -> None:
+        self.smallest_patch, self.wanted_samples = smallest_patch, samples
         self.samples, self.settings, self.device = samples, settings, device
         # Channels last makes convolutions on a CPU a quarter faster (benchmarks/training_speed.py).
         layout = torch.channels_last if device.type == "cpu" else torch.contiguous_format
@@ -90,6 +94,14 @@ class TrainingLoop:
         self.steps_per_epoch = self.samples.batches_per_epoch(batch_size)
         self.total_steps = self.steps_per_epoch * self.settings.epochs
 
+    def use_patches_of(self, patch_size: int) -> None:
+        """Cut patches of another size from now on."""
+        self.samples = replace(self.samples, patch_size=patch_size)
+        self.objective = objective_of(self.samples, self.settings, self.device)
+        self.stepper.objective = self.objective
+        self.feeder.samples = self.examiner.samples = self.samples
+        self.use_batches_of(self.batch_size)
+
     @property
     def share_done(self) -> float:
         """Share of the training that is over, by steps or by the time limit, whichever is larger."""
@@ -105,7 +117,8 @@ class TrainingLoop:
     ) -> Iterator[Progress]:
         """Train until the last epoch, the time limit, a stop, a goal or invalid numbers.
 
-        Memory that runs out halves the batch, if the settings allow it, and begins the epoch again.
+        Memory that runs out halves the batch, or then the patch, if the settings allow it, and begins the
+        epoch again.
         """
         ran_out = ""
         while ran_out or not self.ended_by:
@@ -113,11 +126,14 @@ class TrainingLoop:
             try:
                 yield from self._train_epoch(stop, pause)
             except (RuntimeError, MemoryError) as error:
-                if not self._can_reduce(error):
+                if not can_take_less(self, error):
                     raise
                 ran_out = str(error) or type(error).__name__
             if ran_out:  # outside of the handler, whose traceback holds on to the batch
-                yield self._reduce_batch(ran_out)
+                event = take_less(self, ran_out)
+                if event is None:
+                    raise MemoryError(ran_out)
+                yield event
             elif not self.ended_by:
                 self._end_if_over(stop)
 
@@ -148,7 +164,7 @@ class TrainingLoop:
                 self.batch += 1
                 self.tally = [before + now for before, now in zip(self.tally, counted, strict=True)]
                 yield BatchFinished(
-                    **self._where(epoch), epoch=epoch, loss=counted[0], learning_rate=self.rate
+                    **self.where(epoch), epoch=epoch, loss=counted[0], learning_rate=self.rate
                 )
                 self._end_if_over(stop)
                 is_within = self.samples.n_validation and self.batch < self.steps_per_epoch
@@ -168,7 +184,7 @@ class TrainingLoop:
         if self.keep:
             self.keep(self)
         while pause.is_set() and not stop.is_set():
-            yield Paused(**self._where(self.epochs_trained + 1, ", paused"))
+            yield Paused(**self.where(self.epochs_trained + 1, ", paused"))
             stop.wait(_PAUSE_LOOK)
         self.clock.go_on()
 
@@ -184,7 +200,8 @@ class TrainingLoop:
         elif self.step == self.last_step:
             self.ended_by = "as before"
 
-    def _where(self, epoch: int, doing: str = "") -> dict[str, Any]:
+    def where(self, epoch: int, doing: str = "") -> dict[str, Any]:
+        """Return what every event tells: steps done, steps in all, and the epoch in words."""
         text = f"epoch {epoch} of {self.settings.epochs}{doing}"
         return {"done": self.step, "total": self.total_steps, "text": text}
 
@@ -204,7 +221,7 @@ class TrainingLoop:
         kept = f"The model of epoch {self.best.epoch} is kept."
         self.stopped_because = f"{stopped} {kept} {advised}"
         self.ended_by = "invalid numbers"
-        return StoppedEarly(**self._where(epoch, ": stopped"), reason=self.stopped_because)
+        return StoppedEarly(**self.where(epoch, ": stopped"), reason=self.stopped_because)
 
     def _finish_epoch(self, epoch: int) -> Generator[Progress, None, Progress]:
         """Measure the network if it is time to, remember it if it is the best, and close the epoch."""
@@ -227,7 +244,7 @@ class TrainingLoop:
         self.training_losses.append(loss)
         self.validation_losses.append(mark.loss if mark else None)
         return EpochFinished(
-            **self._where(epoch),
+            **self.where(epoch),
             epoch=epoch,
             training_loss=loss,
             training_accuracy=accuracy,
@@ -259,7 +276,7 @@ class TrainingLoop:
                 next(measuring)
             except StopIteration as end:
                 return end.value
-            yield Progress(**self._where(epoch, ", measuring"))
+            yield Progress(**self.where(epoch, ", measuring"))
 
     def _validate_within(self, epoch: int) -> Generator[Progress, None, Progress]:
         """Measure in the middle of an epoch."""
@@ -270,28 +287,11 @@ class TrainingLoop:
         is_best = self.best.consider(self.module, mark, epoch, self.step)
         self._end_if_good(math.inf)
         return Validated(
-            **self._where(epoch),
+            **self.where(epoch),
             epoch=epoch,
             **_held_out(mark),
             is_best=is_best,
         )
-
-    def _can_reduce(self, error: BaseException) -> bool:
-        at_once = self.examiner.at_once if self.examiner.is_measuring else self.batch_size
-        allowed = self.settings.reduce_batch_on_out_of_memory
-        return allowed and at_once > 1 and is_out_of_memory(error)
-
-    def _reduce_batch(self, reason: str) -> BatchSizeReduced:
-        """Take half of the samples at once: measure again, or begin the epoch again."""
-        self.stepper.recover()
-        if self.examiner.is_measuring:
-            self.examiner.halve()
-        else:
-            self.use_batches_of(self.batch_size // 2)
-            self.step = self.epochs_trained * self.steps_per_epoch
-            self.batch, self.tally = 0, [0.0, 0.0, 0.0]
-        where = self._where(self.epochs_trained + 1, ", with smaller batches")
-        return BatchSizeReduced(**where, batch_size=self.batch_size, reason=reason)
 
 
 def _held_out(mark: Mark | None) -> dict[str, Any]:

@@ -9,12 +9,26 @@ from torch import nn
 
 from napari_convnet.training.loop import TrainingLoop
 from napari_convnet.training.overfitting import advice, overfits_since
+from napari_convnet.training.smaller import has_patches
 
 
 def best_network(loop: TrainingLoop) -> nn.Module:
     """Return the best network, on the CPU and in evaluation mode."""
     loop.module.load_state_dict(loop.best.weights)
     return loop.module.cpu().to(memory_format=torch.contiguous_format).eval()
+
+
+def patch_sizes(loop: TrainingLoop) -> tuple[int, int]:
+    """Return the side in pixels of the patches at the end and as wanted; 0 where samples are not cut from images."""
+    if not has_patches(loop.samples):
+        return 0, 0
+    return loop.samples.patch_size, loop.wanted_samples.patch_size
+
+
+def is_reduced(loop: TrainingLoop) -> bool:
+    """Return whether memory ran out, so that batches or patches became smaller."""
+    side, wanted = patch_sizes(loop)
+    return loop.batch_size < loop.settings.batch_size or side < wanted
 
 
 def describe_scores(loop: TrainingLoop) -> dict[str, Any]:
@@ -26,7 +40,10 @@ def describe_scores(loop: TrainingLoop) -> dict[str, Any]:
     wanted = loop.settings.batch_size
     reduced = f"Memory ran out with {wanted} samples a step; trained with {loop.batch_size}."
     reduced = reduced if loop.batch_size < wanted else ""
-    warnings = (loop.stopped_because, loop.samples.warning, rough, reduced, kept)
+    side, wanted_side = patch_sizes(loop)
+    smaller = f"Memory ran out with patches of {wanted_side} pixels; trained with {side}."
+    smaller = smaller if side < wanted_side else ""
+    warnings = (loop.stopped_because, loop.samples.warning, rough, reduced, smaller, kept)
     described: dict[str, Any] = {
         "measured_on": loop.samples.description,
         "warning": " ".join(filter(None, warnings)),
@@ -39,6 +56,8 @@ def describe_scores(loop: TrainingLoop) -> dict[str, Any]:
         "waiting_for_data": round(loop.feeder.waiting_seconds / max(1e-9, loop.clock.seconds), 4),
         "batch_size": loop.batch_size,
     }
+    if side:
+        described["patch_size"] = side
     if since:
         described["overfitting"] = {"epoch": since, "advice": advice(since)}
     if best.mark is not None:

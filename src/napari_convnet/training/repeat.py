@@ -64,6 +64,8 @@ def repeat_run(
     recipe = record.scores.get("repeat")
     if not isinstance(recipe, Mapping):
         raise _refusal("it was made by an older program, which did not write down how")
+    if recipe.get("is_reduced"):
+        raise _refusal("memory ran out during it, and where that happens is by chance")
     settings = TrainingSettings.from_record(recipe["settings"])
     if initial_model is not None:
         start = start_from_model(samples, initial_model, settings)

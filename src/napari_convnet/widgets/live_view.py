@@ -128,7 +128,7 @@ class LiveView(QWidget):
             elif kind == "Validated":
                 measured = (event.validation_loss, event.score, event.is_best)
                 self.curves.add_validation(event.done, *measured)
-            elif kind == "BatchSizeReduced":
+            elif kind in ("BatchSizeReduced", "PatchSizeReduced"):
                 self._stretch(event.total)
             elif kind == "EpochFinished":
                 self._add_epoch({name: getattr(event, name) for name in _ALL}, event.done)

@@ -34,7 +34,7 @@ from napari_convnet.widgets.session import Session
 from napari_convnet.widgets.training_data import collect_planes, missing_annotations
 from napari_convnet.widgets.training_job import TrainingRequest, kept_model
 from napari_convnet.widgets.training_runner import TrainingRunner
-from napari_convnet.widgets.training_words import batch_text, refused_resume, result_text
+from napari_convnet.widgets.training_words import refused_resume, result_text, smaller_text
 
 _UNITS = {"classify": "annotations", "segment": "painted pixels", "locate": "positions"}
 #: What was set for each task, for as long as the session lives.
@@ -254,8 +254,8 @@ class TrainDock(Dock):
                 self.form.explain(event.values, event.reasons)
             elif kind == "TrainingStarted" and self._goes_on is not None:
                 self.live.show_record(self._goes_on.epochs, event.done)
-            elif kind == "BatchSizeReduced":
-                self._say(batch_text(event.batch_size))
+            elif kind in ("BatchSizeReduced", "PatchSizeReduced"):
+                self._say(smaller_text(event))
             elif kind == "StoppedEarly":
                 self._say(event.reason)
         last = events[-1]

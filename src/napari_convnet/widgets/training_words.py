@@ -56,12 +56,14 @@ def describe_test(card) -> str:
     return f"{text} {report.warning}".strip()
 
 
-def batch_text(batch_size: int) -> str:
-    """Say that memory ran out and the training goes on."""
-    return (
-        f"Memory ran out, so training goes on with smaller batches: now {batch_size} samples a step. What was learned "
-        "in earlier epochs is kept."
+def smaller_text(event) -> str:
+    """Say that memory ran out and the training goes on, with smaller batches or patches."""
+    how = (
+        f"smaller patches: now {event.patch_size} x {event.patch_size} pixels"
+        if hasattr(event, "patch_size")
+        else f"smaller batches: now {event.batch_size} samples a step"
     )
+    return f"Memory ran out, so training goes on with {how}. What was learned in earlier epochs is kept."
 
 
 def refused_resume(result: JobResult, goes_on: Unfinished | None) -> str:
