@@ -140,6 +140,17 @@ class Painting:
             ).fetchall()
         return tuple(sorted(read_tuple(plane) for (plane,) in rows))
 
+    def painted_tiles(
+        self, image_id: int, plane: Sequence[int]
+    ) -> tuple[tuple[tuple[int, int], np.ndarray], ...]:
+        """Return origin (y, x) and class values, uint8 (256, 256), of every tile that something is painted in."""
+        return self._store.records(
+            "painted_tile",
+            lambda *row: ((row[2] * TILE, row[3] * TILE), decompress_tile(row[4])),
+            "WHERE image_id = ? AND plane = ?",
+            (image_id, plane_text(plane)),
+        )
+
     def _with_labels(self, key: TileKey, labels: np.ndarray, origin: tuple[int, int]) -> np.ndarray:
         """Return the tile as it would be with ``labels`` pasted into what is stored."""
         inside, outside = _overlap(*key[2:], labels.shape, origin)

@@ -17,6 +17,7 @@ from napari_convnet.widgets.exchange_dialog import ExchangeBar
 from napari_convnet.widgets.first_labels_panel import FirstLabelsPanel
 from napari_convnet.widgets.image_list import ImageList
 from napari_convnet.widgets.image_opening import ImageOpener
+from napari_convnet.widgets.instant_preview import InstantPreview
 from napari_convnet.widgets.key_card import KeyCard
 from napari_convnet.widgets.layers import layer_id
 from napari_convnet.widgets.messages import guarded
@@ -73,6 +74,7 @@ class AnnotateDock(Dock):
                 group.addButton(button)
         self.patch_form, self.position_form = PatchForm(self.session), PositionForm()
         self._tool_forms = {"pick_patches": self.patch_form, "mark_positions": self.position_form}
+        self.instant_preview = InstantPreview(self, self.session)
         self.key_card = KeyCard(self)
         self.keys_button = push_button(
             "? Keys", "Show all keys and mouse gestures (F1).", self.show_keys
@@ -87,9 +89,11 @@ class AnnotateDock(Dock):
         column.addWidget(self.picker)
         column.addWidget(self.first_labels)
         column.addWidget(self.class_table)
-        column.addLayout(row(*self.tool_buttons.values(), self.keys_button))
+        tools = (*self.tool_buttons.values(), self.instant_preview.button, self.keys_button)
+        column.addLayout(row(*tools))
         for form in self._tool_forms.values():
             column.addWidget(form)
+        column.addWidget(self.instant_preview.words)
         column.addWidget(self.status)
         column.addStretch()
 
@@ -121,7 +125,8 @@ class AnnotateDock(Dock):
     def release(self) -> None:
         """Let go of the viewer, which outlives the dock."""
         self.key_card.close()
-        for part in (self.picker, self.image_list, self.first_labels, self.next_to_label):
+        previews = (self.first_labels, self.instant_preview)
+        for part in (self.picker, self.image_list, *previews, self.next_to_label):
             part.release()
         self.session.viewer.layers.selection.events.active.disconnect(self._show_tool)
 

@@ -33,6 +33,7 @@ Kind = Literal[
     "predicted-tracks",
     "first-labels",
     "first-labels-preview",
+    "instant-preview",
     "next-to-label",
 ]
 
