@@ -21,12 +21,11 @@ from napari_convnet.widgets.layers import MARK, image_data
 from napari_convnet.widgets.open_image import OpenImage
 from napari_convnet.widgets.placement import data_position, placement_of
 from napari_convnet.widgets.pointer import Drag, Modifiers, Position, on_pointer
+from napari_convnet.widgets.position_symbols import SIZE, limit_sizes, row_under
 from napari_convnet.widgets.session import Session
 from napari_convnet.widgets.source import current_plane, find_by_id
 
 _TASK = "locate"
-#: Side of a symbol in pixels of the image, and how small and large it gets on the screen.
-_SIZE, _SCREEN_SIZES = 12, (10, 20)
 _NO_CLASS = "#a0a0a0"
 _TELL_MILLISECONDS = 300  # after a change, the rest of napari hears of it
 _Maybe = PositionAnnotation | None
@@ -57,11 +56,12 @@ class PositionTool(AnnotationTool):
         image = find_by_id(self.session.viewer, self.source_id)
         self._positions = list(self.session.ensure_project().positions(self.image.image_id))
         layer = self.add_layer((np.empty((0, image.ndim)), {
-            "name": f"{image.name} positions", "symbol": "disc", "size": _SIZE, "canvas_size_limits": _SCREEN_SIZES,
-            "face_color": "transparent", "border_width": 0.2,
-            "metadata": {MARK: {"kind": self.kind, "source": self.source_id}}, **placement_of(image).as_arguments(),
+            "name": f"{image.name} positions", "symbol": "disc", "size": SIZE, "face_color": "transparent",
+            "border_width": 0.2, "metadata": {MARK: {"kind": self.kind, "source": self.source_id}},
+            **placement_of(image).as_arguments(),
         }, "points"))  # fmt: skip
         layer.mouse_drag_callbacks.append(on_pointer(self.session, self._clicked, self._begin_drag))
+        layer.events.set_data.connect(lambda _event: limit_sizes(layer, self.session.viewer))
         layer.events.mode.connect(lambda _event: QTimer.singleShot(0, self._keep_mode))
         self._show(layer)
         return layer
@@ -133,22 +133,7 @@ class PositionTool(AnnotationTool):
 
     def _row_at(self, place: tuple[float, float], plane: tuple[int, ...]) -> int | None:
         """Return the row of the nearest position whose symbol holds a place on the screen."""
-        layer = self.layer
-        rows = np.flatnonzero((np.rint(layer.data[:, :-2]) == plane).all(axis=1))
-        if not len(rows):
-            return None
-        here = np.array([*plane, *place], float)
-        ahead = here + np.eye(len(here))[-2:]
-        steps = np.array([layer.data_to_world(a) for a in ahead]) - layer.data_to_world(here)
-        on_screen = (
-            (layer.data[rows, -2:] - place) @ steps[:, -2:] * self.session.viewer.scene.camera.zoom
-        )
-        distances = np.hypot(*on_screen.T)
-        size = _SIZE * float(abs(layer.scale[-1])) * self.session.viewer.scene.camera.zoom
-        nearest = distances.argmin()
-        return (
-            int(rows[nearest]) if distances[nearest] <= np.clip(size, *_SCREEN_SIZES) / 2 else None
-        )
+        return row_under(self.layer, plane, place, self.session.viewer.scene.camera.zoom)
 
     # What is marked ---------------------------------------------------------------------------
 
@@ -227,11 +212,21 @@ class PositionTool(AnnotationTool):
             layer.events.set_data()
             self._tell_soon()
             return
-        self._positions = [each for each in self._positions if each.id != number]
-        if new is not None:
-            self._positions.append(new)
-        if new is None or not self._append(layer, new):
+        if new is None:
+            self._remove(layer, row)
+            return
+        self._positions.append(new)
+        if not self._append(layer, new):
             self._show(layer)
+
+    def _remove(self, layer: Points, row: int) -> None:
+        """Show one row less."""
+        del self._positions[row]
+        with layer.events.blocker_all(), layer.block_update_properties():
+            layer.selected_data = set()
+            layer.remove([row])
+        layer.events.set_data()
+        self._tell_soon()
 
     def _append(self, layer: Points, new: PositionAnnotation) -> bool:
         """Show one more row, unless the table is empty and so has no types yet."""
