@@ -28,6 +28,14 @@ def overfits_since(
     ----------
     training, validation
         Loss of each epoch so far; epochs without a measurement have None and are left out.
+
+    Notes
+    -----
+    The thresholds were set on seeds 0 to 19 of made-up curves. On 20 other seeds (noise 0.03 on a loss of 0.3 that
+    rises by 0.03 an epoch) 20 of 20 partings are found, whether at epoch 8 or 15; the epoch is right within 4 in 20
+    and 19. Where the losses do not part it says so, at the end of 60 epochs, in 0 of 20 (falling to 0.3, noise 0.03)
+    and 0 of 20 (level at 0.5, noise 0.05); asked after each of the 60 epochs, it says so at least once in 0 and 2 of
+    20. ``pytest -s tests/test_training_options.py -k rates_of_the_rule`` prints and checks these.
     """
     measured = [
         (epoch, t, v)
