@@ -160,3 +160,38 @@ def test_nothing_is_painted_while_painted_classes_are_moved(desk, dock, request)
     assert not tool.layer.editable
     assert is_over(desk, gate)
     np.testing.assert_array_equal(tool.layer.data, painted)
+
+
+def test_an_edit_shows_its_classes_in_the_layers_that_there_are(desk, dock):
+    desk.session.add_class("third")
+    tool = desk.use_tool(dock, "click_cells")
+    for k in range(1, 7):
+        tool.set_classes({k: 1 + k % 3})
+    layer = tool.layer
+    desk.session.delete_class(1, 2)
+    assert not desk.session.history.busy_with  # few annotations in few pixels: done at once
+    assert tool.layer is layer
+    assert shown_classes(tool)[:6].tolist() == [1, 2, 1, 1, 2, 1]
+    desk.session.undo()
+    assert tool.layer is layer
+    assert shown_classes(tool)[:6].tolist() == [2, 3, 1, 2, 3, 1]
+
+
+def test_few_annotations_in_many_pixels_are_edited_in_the_background(desk, dock, monkeypatch):
+    desk.session.add_class("third")
+    tool = desk.use_tool(dock, "click_cells")
+    tool.set_classes({1: 3})
+    threads, read = [], type(tool).reading
+
+    def noted(tool):
+        reader = read(tool)
+        return lambda: (threads.append(threading.current_thread()), reader())[1]
+
+    monkeypatch.setattr(type(tool), "reading", noted)
+    monkeypatch.setattr(background_edits, "_MANY_PIXELS", SIDE * SIDE)
+    desk.session.delete_class(2, 1)
+    assert desk.session.history.busy_with
+    desk.session.finish_edit()
+    assert len(threads) == 1
+    assert threads[0] is not threading.main_thread()
+    assert shown_classes(tool)[0] == 2

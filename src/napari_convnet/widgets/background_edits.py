@@ -1,8 +1,8 @@
 """Long edits and writes of a project: carried out in the background, edits one at a time and then shown.
 
-Where there are few annotations an edit is done and shown at once, as if there were no background. While a longer
-one is under way nothing else changes annotations or classes (`History.busy_with`); who needs the project whole, such
-as saving, training and closing, waits for it with `finish_edit`.
+Where there are few annotations and pixels an edit is done and shown at once, as if there were no background. While
+a longer one is under way nothing else changes annotations or classes (`History.busy_with`); who needs the project
+whole, such as saving, training and closing, waits for it with `finish_edit`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 from napari.utils.notifications import show_warning
 
 from napari_convnet.progress import Progress
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Edits of projects with fewer annotations than this take no longer than a frame.
-_MANY_ANNOTATIONS = 1000
+#: Edits of projects with fewer annotations than this, shown in fewer pixels, take no longer than a frame.
+_MANY_ANNOTATIONS, _MANY_PIXELS = 1000, 1_000_000
 
 #: What a tool shows, read anew from the project.
 _Readings = dict["AnnotationTool", Callable[[], Any]]
@@ -62,9 +63,9 @@ class BackgroundEdits:
             for tool in self.tools.values()
             if tool.is_shown and (read := tool.reading()) is not None
         }
-        if self.project is None or self.project.n_annotations() < _MANY_ANNOTATIONS:
+        if self.project is None or self._is_quick(readings):
             then(edit())
-            self._show_found({})
+            self._show_found(_read_all(readings))
             return
         steps = self.history.steps()
 
@@ -122,6 +123,10 @@ class BackgroundEdits:
         )  # fmt: skip
         self._write_jobs.append(job)
 
+    def _is_quick(self, readings: _Readings) -> bool:
+        n_pixels = sum(np.size(tool.layer.data) for tool in readings)
+        return n_pixels < _MANY_PIXELS and self.project.n_annotations() < _MANY_ANNOTATIONS
+
     def _set_busy_with(self, text: str) -> None:
         if text != self.history.busy_with:
             self.history.busy_with = text
@@ -159,10 +164,15 @@ def _steps(
     """Carry out an edit, then read what the tools show; runs in the worker."""
     yield Progress(done=0, total=0, text=text)
     value = edit()
+    return value, _read_all(readings)
+
+
+def _read_all(readings: _Readings) -> dict[AnnotationTool, Any]:
+    """Read what the tools show."""
     found = {}
     for tool, read in readings.items():
         try:
             found[tool] = read()
         except Exception:  # the edit is done; the tool reads for itself, or says why it cannot
-            logger.exception("not read in the background")
-    return value, found
+            logger.exception("not read anew")
+    return found
