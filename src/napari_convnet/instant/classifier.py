@@ -60,12 +60,17 @@ class PixelClassifier:
 
     values: np.ndarray
     n_pixels: int
-    _forest: Any
+    _trees: tuple[Any, ...]
+    _leaves: tuple[np.ndarray, ...]
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
         """Return ``(..., K)`` float32 probabilities of features ``(..., F)``."""
         flat = np.ascontiguousarray(features).reshape(-1, features.shape[-1])
-        found = self._forest.predict_proba(flat).astype(np.float32)
+        found = np.zeros((len(flat), len(self.values)), np.float32)
+        # The forest's own method sets warnings and threads up anew for each call, which threads of ours disturb.
+        for tree, leaves in zip(self._trees, self._leaves, strict=True):
+            found += leaves[tree.apply(flat)]
+        found /= len(self._trees)
         return found.reshape(*features.shape[:-1], len(self.values))
 
     def classes(self, features: np.ndarray) -> np.ndarray:
@@ -116,7 +121,9 @@ def fit_classifier(painted: Sequence[PaintedPixels], seed: int = 0) -> PixelClas
     forest = ExtraTreesClassifier(
         _TREES, max_depth=_DEPTH, class_weight="balanced", random_state=seed
     ).fit(features, values[chosen])
-    return PixelClassifier(forest.classes_.astype(np.uint8), len(values), forest)
+    trees = tuple(estimator.tree_ for estimator in forest.estimators_)
+    leaves = tuple(tree.value[:, 0].astype(np.float32) for tree in trees)
+    return PixelClassifier(forest.classes_.astype(np.uint8), len(values), trees, leaves)
 
 
 def _choose(values: np.ndarray, strokes: np.ndarray, random: np.random.Generator) -> np.ndarray:
