@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from dock_helpers import press
@@ -209,3 +211,18 @@ def test_another_project_opened_while_training_does_not_get_the_run(desk, annota
     with Project.open(first) as project:
         assert [run.outcome for run in project.runs()] == ["interrupted"]
         assert project.epochs(1)
+
+
+def test_a_backbone_too_big_for_the_memory_is_refused_before_it_starts(
+    desk, annotated, monkeypatch
+):
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1e8))
+    annotated.form.network.setCurrentText("resnet18")
+    press(annotated.train_button)
+    desk.qtbot.waitUntil(lambda: annotated.training.state == "idle", timeout=60_000)
+    (said,) = desk.messages
+    assert "Training 'resnet18'" in said
+    assert "this computer has 0.1 GB free. Nothing was started." in said
+    assert said in annotated.result.text()
+    assert desk.session.model is None
+    monkeypatch.undo()

@@ -30,6 +30,7 @@ from napari_convnet.training.fine_tuning import (
 from napari_convnet.training.loop import TrainingLoop
 from napari_convnet.training.outcome import best_network, describe_scores, is_reduced
 from napari_convnet.training.recipe import Recipe
+from napari_convnet.training.room import check_room
 
 Result = TypeVar("Result")
 
@@ -149,7 +150,8 @@ def train(
     UserError
         CN-202 if the numbers are no longer finite in the first epoch; CN-510 if only the last layer
         shall learn and there are no weights for the others; CN-204 if a state belongs to another
-        training; CN-106, CN-536 and CN-537 if the model to start from does not fit; CN-111, CN-203 and
+        training; CN-206 if the memory is too small for the network;
+        CN-106, CN-536 and CN-537 if the model to start from does not fit; CN-111, CN-203 and
         CN-50x for weights, a device or settings that do not fit.
     TrainingInterrupted
         If memory runs out or anything else fails after the first epoch; it carries the best model.
@@ -240,6 +242,7 @@ def _begin(recipe: Recipe, resume_from: Checkpoint | None, replay: Replay | None
     device = choose_device(settings.device)
     if resume_from:
         check_same(resume_from, recipe.as_dict())
+    check_room(recipe, device)
     module = recipe.build(is_resumed=resume_from is not None)
     groups = parameter_groups(
         module,

@@ -21,6 +21,18 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(word in text for word in _WORDS)
 
 
+def available_memory(device: torch.device) -> int | None:
+    """Return the bytes that a training may take on a device, or None where nobody tells."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    try:
+        import psutil  # comes with napari
+    except ImportError:
+        return None
+    return int(psutil.virtual_memory().available)
+
+
 def free_memory(device: torch.device) -> None:
     """Give back to the device what torch keeps in reserve."""
     if device.type == "cuda":
