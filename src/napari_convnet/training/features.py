@@ -164,17 +164,11 @@ def train_on_features(
     )
     if features is None:
         return None
+    inside, groups = samples.split.training, samples.split.groups
     fitted = yield from fit_logistic(
-        features.values[samples.split.training],
-        samples.targets[samples.split.training].numpy(),
-        len(samples.classes),
-        groups=None
-        if samples.split.groups is None
-        else samples.split.groups[samples.split.training],
-        balance=settings.balance,
-        seed=settings.seed,
-        stop=stop,
-    )
+        features.values[inside], samples.targets[inside].numpy(), len(samples.classes),
+        groups=None if groups is None else groups[inside], balance=settings.balance, seed=settings.seed, stop=stop,
+    )  # fmt: skip
     put_into(layer, fitted, features)
     _check_folded(module, samples.patches[:8], fitted, features.values[:8])
     scores = {
