@@ -96,6 +96,7 @@ def test_test_images_are_scored_once_after_the_training_and_shown_everywhere(des
     (record,) = desk.session.project.runs()
     assert record.outcome == "finished"
     assert record.scores["test"]["accuracy"] == test["accuracy"]
+    assert sum(record.data["counts"]) == 24  # without the 48 cells of the test
     kept = model_from_bytes(desk.session.project.model_bytes(record.id), "kept").card
     assert kept.scores["test"] == test
     (row,) = run_rows([record])

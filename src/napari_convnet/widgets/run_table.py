@@ -31,7 +31,7 @@ from napari_convnet.widgets.score_table import SortedTable
 from napari_convnet.widgets.score_window import ScoreWindow
 from napari_convnet.widgets.session import Session
 
-_SIZE = (1180, 460)
+_SIZE = (1270, 460)
 _SETTINGS_COLUMN = 5
 
 

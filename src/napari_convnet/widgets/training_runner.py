@@ -268,6 +268,14 @@ def data_of(request: Request, session: Session) -> dict[str, Any]:
     opened = {plane.image_id for plane in request.planes if hasattr(plane.arrays, "channel_names")}
     names = [image.name for image in session.project.images() if image.id in opened]
     return {
-        "planes": len(request.planes), "counts": session.class_counts(), "mode": request.mode,
+        "planes": len(request.planes), "counts": _counts(request, session), "mode": request.mode,
         "opened": names, "name": request.name,
     }  # fmt: skip
+
+
+def _counts(request: TrainingRequest, session: Session) -> list[int]:
+    """Return the annotations of each class that are trained on or held out; those of test images do not count."""
+    if request.task == "segment":  # there are too many pixels to count here
+        return session.class_counts()
+    values = [int(value) for plane in request.planes for value in plane.values]
+    return [values.count(k) for k in range(1, len(request.classes) + 1)]
