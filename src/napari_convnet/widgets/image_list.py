@@ -51,7 +51,8 @@ class ImageList(ImageListForm):
         self._pictures: dict[int, QIcon] = {}
         self._missing: set[int] = set()
         self._is_look_due = False
-        self._left: int | None = None  # the image worked on before the one that was just opened here
+        #: The image worked on before the one that was just opened here.
+        self._left: int | None = None
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(_REFRESH_MILLISECONDS)
