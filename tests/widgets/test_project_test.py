@@ -100,8 +100,8 @@ def test_test_images_are_scored_once_after_the_training_and_shown_everywhere(des
     kept = model_from_bytes(desk.session.project.model_bytes(record.id), "kept").card
     assert kept.scores["test"] == test
     (row,) = run_rows([record])
-    assert row.cells[_TEST].text == f"accuracy {test['accuracy']:.3f} ({low:.3f} to {high:.3f})"
-    assert "one, two" in row.cells[_TEST].tip
+    assert row.cells[_TEST].text == f"accuracy {test['accuracy']:.3f}"
+    assert f"({low:.3f} to {high:.3f}) on test images: one, two" in row.cells[_TEST].tip
 
     press(train.result_bar.scores_button)
     window = train.result_bar.score_window

@@ -36,9 +36,9 @@ COLUMNS = (
     ),
     Column(
         "test",
-        "On images that the project keeps for a test, with the 95 % interval. Choose by the score, not by this: of "
+        "On images that the project keeps for a test, the interval in the tip. Choose by the score, not by this: of "
         "many runs the best one on the test images is better by chance, too.",
-        True, 196,
+        True, 106,
     ),
     Column("outcome", "How it ended.", False, 82),
     Column("model", "Whether the project keeps its model, and how large that is.", True, 70),
@@ -182,8 +182,8 @@ def _row(run: RunRecord, letters: Mapping[str, str], counts: Mapping[str, int]) 
         ),
         Cell(letter, letter or None, others if letter else "Not known: nothing held out, or an older run."),
         Cell(
-            f"{test.name} {test.text}" if test else "", test.value if test else None,
-            f"Test images: {_test_images(run)}" if test else "No test images when it was trained.",
+            f"{test.name} {test.value:.3f}" if test else "", test.value if test else None,
+            f"{test.name} {test.text} on test images: {_test_images(run)}" if test else "No test images when it was trained.",
         ),
         Cell(run.outcome, run.outcome, run.message or run.outcome),
         Cell(f"{run.model_size / 1e6:.1f} MB" if run.model_sha256 else "", run.model_size or None),
