@@ -183,7 +183,7 @@ def _row(run: RunRecord, letters: Mapping[str, str], counts: Mapping[str, int]) 
         Cell(letter, letter or None, others if letter else "Not known: nothing held out, or an older run."),
         Cell(
             f"{test.name} {test.value:.3f}" if test else "", test.value if test else None,
-            f"{test.name} {test.text} on test images: {_test_images(run)}" if test else "No test images when it was trained.",
+            f"{test.name} {test.text} on test images: {_test_images(run)}" if test else "There were no test images.",
         ),
         Cell(run.outcome, run.outcome, run.message or run.outcome),
         Cell(f"{run.model_size / 1e6:.1f} MB" if run.model_sha256 else "", run.model_size or None),
