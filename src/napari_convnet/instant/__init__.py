@@ -10,6 +10,7 @@ from napari_convnet.instant.classifier import (
     PixelClassifier,
     fit_classifier,
     missing_strokes,
+    prepare,
 )
 from napari_convnet.instant.feature_store import TILE, FeatureStore, PaintedPart, split_strokes
 from napari_convnet.instant.features import InMemory, Scale, compute_features, measure_scale
@@ -35,6 +36,7 @@ __all__ = [
     "fit_classifier",
     "measure_scale",
     "missing_strokes",
+    "prepare",
     "preview_steps",
     "split_strokes",
 ]

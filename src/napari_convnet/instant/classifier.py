@@ -14,7 +14,7 @@ from napari_convnet.errors import UserError
 #: Painted pixels of one class that are learned from; of more, each stroke gives a share.
 PIXELS_PER_CLASS = 3000
 #: Extremely randomised trees fit faster than a random forest and score higher (benchmarks/instant_preview.py).
-_TREES, _DEPTH = 50, 12
+_TREES, _DEPTH = 30, 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +84,11 @@ def missing_strokes(values: Sequence[int]) -> str:
         return ""
     what = "another class" if len(set(values)) == 1 else "two classes"
     return f"Paint a stroke of {what}: the preview needs two to tell apart."
+
+
+def prepare() -> None:
+    """Import scikit-learn, which takes seconds, before there is anything to learn."""
+    import sklearn.ensemble  # noqa: F401
 
 
 def fit_classifier(painted: Sequence[PaintedPixels], seed: int = 0) -> PixelClassifier:

@@ -16,6 +16,7 @@ from napari_convnet.instant import (
     PreviewLearned,
     PreviewRequest,
     missing_strokes,
+    prepare,
     preview_steps,
 )
 from napari_convnet.instant.features import ReadableImage
@@ -82,6 +83,10 @@ def instant_steps(
     PreviewLearned, str or None
         What is missing, in words, where nothing can be learned yet; None after a stop.
     """
+    yield Progress(done=0, total=0, text="getting ready")
+    prepare()
+    if stop.is_set():
+        return None
     yield Progress(done=0, total=0, text="looking at the strokes")
     request, later = _request(task, store)
     result: PreviewLearned | str | None = None

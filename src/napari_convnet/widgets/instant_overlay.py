@@ -93,18 +93,26 @@ class InstantOverlay:
                 self._classes[here] = before[there]
             self._layer.data = self._classes.reshape((1,) * len(plane) + region.shape)
             self._layer.translate = self._placement().translate
-        show_class_colours(self._layer, classes)
+        self.show_classes(classes)
+
+    def show_classes(self, classes: Sequence[ClassInfo]) -> None:
+        """Colour by the classes of now."""
+        if self.is_shown:
+            show_class_colours(self._layer, classes)
 
     def paste(self, parts: Iterable[PreviewPart]) -> None:
-        """Show some tiles; drawn once."""
+        """Take some tiles; `draw` shows them."""
         for part in parts:
             here, there = self._region.window(part.origin, part.classes.shape)
             self._classes[here] = part.classes[there]
+
+    def draw(self) -> None:
+        """Show what was taken since the last time."""
         if self.is_shown:
             self._layer.refresh(extent=False, thumbnail=False)
 
     def clear(self, window: tuple[slice, slice] | None = None) -> None:
-        """Show nothing, or only what is shown of a window."""
+        """Take everything away, or all but a window."""
         before = self._classes.copy()
         self._classes.fill(0)
         if window is not None:
@@ -112,7 +120,6 @@ class InstantOverlay:
             shape = (window[0].stop - window[0].start, window[1].stop - window[1].start)
             here, _ = self._region.window(origin, shape)
             self._classes[here] = before[here]
-        self.paste(())
 
     def remove(self) -> None:
         """Take the layer away."""

@@ -26,6 +26,8 @@ from napari_convnet.widgets.source import Source, current_plane, find_by_id
 
 #: The preview follows a stroke, or the view, this long after.
 _DELAY_MILLISECONDS = 150
+#: Tiles that come are drawn together: each drawing of the canvas costs more than they do.
+_DRAW_MILLISECONDS = 250
 _TIP = (
     "Show at once, while you paint, what the strokes of all images say of the part in view (key I). It is a forest on "
     "filters: quick, kept nowhere and never learned from."
@@ -58,12 +60,15 @@ class InstantPreview(QObject):
         self._timer.setSingleShot(True)
         self._timer.setInterval(_DELAY_MILLISECONDS)
         self._timer.timeout.connect(lambda: guarded(self._update))
+        self._drawing = QTimer(self)
+        self._drawing.setSingleShot(True)
+        self._drawing.setInterval(_DRAW_MILLISECONDS)
+        self._drawing.timeout.connect(self._draw)
         self.button.toggled.connect(self._toggled)
         session.offer(dock, {"instant_preview": self.toggle})
-        for signal in (
-            session.annotations_changed, session.classes_changed, session.source_changed, session.tool_changed,
-        ):  # fmt: skip
+        for signal in (session.annotations_changed, session.source_changed, session.tool_changed):
             signal.connect(self._ask)
+        session.classes_changed.connect(self._show_classes)
         session.tool_changed.connect(self._listen_to_brush)
         session.task_changed.connect(self._show_task)
         session.project_changed.connect(self._forget)
@@ -91,6 +96,7 @@ class InstantPreview(QObject):
             if mark_of(layer).get("kind") == "predicted-mask":
                 layer.events.data.disconnect(self._mask_changed)
         self._timer.stop()
+        self._drawing.stop()
         self.computing.request_stop()
         self._remove()
 
@@ -126,8 +132,7 @@ class InstantPreview(QObject):
 
     def _ask(self, _event: object = None) -> None:
         if self.button.isChecked():
-            if not self._timer.isActive() and self.computing.state == "idle":
-                self._asked_at = time.perf_counter()
+            self._asked_at = time.perf_counter()
             self._timer.start()
 
     def _image(self) -> OpenImage | None:
@@ -159,6 +164,7 @@ class InstantPreview(QObject):
         self._session.save_tools()
         window = overlay.window_in_view()
         overlay.show(plane, window, self._session.classes_of("segment"))
+        self._timer.stop()  # saving the strokes told of them again
         arguments = (make_task(self._session, image, plane, window), self._store)
         self.computing.start(
             lambda stop: instant_steps(*arguments, stop), description="Instant preview",
@@ -167,31 +173,44 @@ class InstantPreview(QObject):
 
     # What came ----------------------------------------------------------------------------------
 
+    def _show_classes(self) -> None:
+        if self._overlay is not None:
+            self._overlay.show_classes(self._session.classes_of("segment"))
+
     def _show_parts(
         self, overlay: InstantOverlay, window: tuple[slice, slice], events: Sequence[Progress]
     ) -> None:
-        if overlay is not self._overlay or self._is_stale:
+        if overlay is not self._overlay:
             return
         if any(isinstance(event, PreviewLearned) and event.is_new for event in events):
             overlay.clear(window)  # what is out of view was told by other strokes
         parts = [event for event in events if isinstance(event, PreviewPart)]
-        if parts:
+        if parts and not self._is_stale:
             overlay.paste(parts)
+            if not self._drawing.isActive():
+                self._drawing.start()
+
+    def _draw(self) -> None:
+        self._drawing.stop()
+        if self._overlay is not None:
+            self._overlay.draw()
 
     def _done(self, overlay: InstantOverlay, result: JobResult) -> None:
         is_wanted = self.button.isChecked() and overlay is self._overlay
         if self._is_stale:
             self._is_stale = False
-            self._ask()
+            guarded(self._update)
         if not is_wanted:
             return
         if result.outcome == "failed":
             self.words.setText(result.error_text)
-        elif isinstance(result.value, PreviewLearned):
+            return
+        if isinstance(result.value, PreviewLearned):
             self.words.setText(_words(result.value, time.perf_counter() - self._asked_at))
         elif result.value:
             overlay.clear()
             self.words.setText(result.value)
+        self._draw()
 
     def _layer_added(self, event: object) -> None:
         """Make way for a network's mask of the same image, now and whenever a new one comes."""
