@@ -116,11 +116,11 @@ def classifiers(seed: int) -> dict[str, Callable]:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    trees = {"max_depth": 12, "class_weight": "balanced", "random_state": seed}
+    trees = {"max_depth": 10, "class_weight": "balanced", "random_state": seed}
     linear = LogisticRegression(C=0.1, max_iter=200, class_weight="balanced")
     return {
-        "extra trees": ExtraTreesClassifier(50, **trees),
-        "random forest": RandomForestClassifier(50, **trees),
+        "extra trees": ExtraTreesClassifier(30, **trees),
+        "random forest": RandomForestClassifier(30, **trees),
         "boosted trees": HistGradientBoostingClassifier(max_iter=30, max_leaf_nodes=15, random_state=seed),
         "logistic regression": make_pipeline(StandardScaler(), linear),
     }  # fmt: skip
