@@ -6,6 +6,8 @@ import threading
 
 import pytest
 from dock_helpers import press
+from qtpy.compat import isalive
+from qtpy.QtWidgets import QApplication
 
 from napari_convnet.errors import UserError
 from napari_convnet.project import Project
@@ -64,9 +66,13 @@ def test_closing_the_docks_while_a_model_is_written_loses_nothing(desk, train, w
     train_until_it_is_kept(desk, train, threads)
     desk.qtbot.waitUntil(lambda: train.training.state == "saving", timeout=10_000)
     path = desk.session.project.path
-    desk.close_dock(train)
+    desk.viewer.window.remove_dock_widget(train)  # it lives until the model is kept
+    QApplication.processEvents()
+    assert isalive(train)
     threading.Timer(0.3, gate.set).start()  # while the project is being closed
     desk.session.close_project()
+    desk.qtbot.waitUntil(lambda: not isalive(train), timeout=20_000)
+    assert desk.session.model is not None
     with Project.open(path) as project:
         (run,) = project.runs()
         assert (run.outcome, project.checkpoint_step(run.id)) == ("finished", None)

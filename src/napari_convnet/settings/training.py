@@ -230,7 +230,11 @@ class TrainingSettings(Checked):
         bool, _option("hardware", "Repeatable to the bit on a graphics card, too; slower there.")
     ] = False
     reduce_batch_on_out_of_memory: Annotated[
-        bool, _option("hardware", "Halve the batch, and then the patch, when memory runs out; say so and go on.")
+        bool,
+        _option(
+            "hardware",
+            "Halve the batch, and then the patch, when memory runs out; say so and go on.",
+        ),
     ] = True
 
     def __post_init__(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from napari.viewer import Viewer
-from qtpy.QtCore import QEvent, QObject
+from qtpy.QtCore import QEvent, QObject, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 from napari_convnet.widgets.job_slot import JobSlot
@@ -81,11 +81,21 @@ class Dock(QWidget):
         self.session.leave(self)
         self.release()
         for slot in self.findChildren(JobSlot):
-            slot.changed.connect(self._delete_when_idle)
-        self._delete_when_idle()
+            slot.changed.connect(self.delete_when_idle)
+        self.delete_when_idle()
 
-    def _delete_when_idle(self) -> None:
-        if all(slot.state == "idle" for slot in self.findChildren(JobSlot)):
+    @property
+    def is_busy(self) -> bool:
+        """Whether a job runs or its result is still being kept; a dock that was closed lives until then."""
+        return any(slot.state != "idle" for slot in self.findChildren(JobSlot))
+
+    def delete_when_idle(self) -> None:
+        """Go, after what the end of a job brings about, if the dock was closed and nothing runs any more."""
+        if self.is_closed:
+            QTimer.singleShot(0, self._delete_if_idle)
+
+    def _delete_if_idle(self) -> None:
+        if not self.is_busy:
             self.deleteLater()
 
 

@@ -106,7 +106,7 @@ class TrainDock(Dock):
         self.training.changed.connect(self._show_state)
         self.predicting.changed.connect(self._show_state)
         self.predicting.said.connect(self._say)
-        self.training.changed.connect(self._hide_offer)
+        self.training.changed.connect(self.delete_when_idle)
         self.form.said.connect(self._say)
         self.form.start_from.follow(session)
         self.form.options.preview_asked.connect(self.preview)
@@ -124,6 +124,11 @@ class TrainDock(Dock):
         """Let go of the viewer, which outlives the dock."""
         self.form.remember()
         self.live.release()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a job runs, or a training's model is still being written."""
+        return super().is_busy or self.training.state != "idle"
 
     def _show_task(self) -> None:
         task = self._task
@@ -165,9 +170,7 @@ class TrainDock(Dock):
         )
         if state == "stopping":
             self.time_line.setText("Stopping after this step…")
-
-    def _hide_offer(self) -> None:
-        if self.training.state != "idle":
+        if state != "idle":
             self.resume_bar.look(is_idle=False)
 
     def _say(self, text: str) -> None:
