@@ -71,13 +71,15 @@ class Recipe:
     network_settings: dict[str, Any] = field(default_factory=dict)
     normalisation: str = "training_set"
     augmentation: dict[str, Any] = field(default_factory=dict)
+    mixed_precision: str = "auto"
     groups: str = ""
 
     def train(self, samples: ClassificationSet, data: Path, seed: int) -> Model:
         """Train with this recipe."""
         settings = TrainingSettings(
             epochs=self.epochs, batch_size=self.batch_size, learning_rate=self.learning_rate,
-            backbone_learning_rate_factor=self.backbone, seed=seed, device=DEVICE, **self.augmentation,
+            backbone_learning_rate_factor=self.backbone, seed=seed, device=DEVICE,
+            mixed_precision=self.mixed_precision, **self.augmentation,
         )  # fmt: skip
         weights = None
         if self.is_pretrained:
@@ -189,7 +191,10 @@ def _read_points(folder: Path) -> tuple[list[AnnotatedObjects], list[str]]:
 #: What has an upper side must not be turned around; digits must not be mirrored, either.
 _UPRIGHT = {"augmentation": {"rotation_min": -10.0, "rotation_max": 10.0}}
 _DIGITS = {"augmentation": _UPRIGHT["augmentation"] | {"flip_x": False}}
-_FINE = {"is_pretrained": True, "learning_rate": 1e-3, "backbone": 0.3}
+#: bfloat16 is up to twice as fast on processors that know it; others take float32.
+_FINE = {
+    "is_pretrained": True, "learning_rate": 1e-3, "backbone": 0.3, "mixed_precision": "on"
+}  # fmt: skip
 
 RECIPES: dict[str, Recipe] = {
     "mnist": Recipe(two_folders, "mnist", "digits_convnet", 28, 30, ">= 0.98", **_DIGITS),
@@ -209,7 +214,7 @@ RECIPES: dict[str, Recipe] = {
         montpellier, "rbc_montpellier", "mobilenet_v2", 96, 20, ">= 0.92", **_FINE
     ),
     "malaria": Recipe(
-        five_folds, "malaria", "mobilenet_v2", 96, 12, ">= 0.97", groups=PATIENT, **_FINE
+        five_folds, "malaria", "mobilenet_v2", 96, 8, ">= 0.97", groups=PATIENT, **_FINE
     ),
     "pbc_blood_cells": Recipe(
         five_folds, "pbc_blood_cells", "mobilenet_v2", 128, 20, "reported", **_FINE
