@@ -7,7 +7,7 @@ from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QComboBox, QDialog, QDialogButtonBox, QFormLayout, QWidget
 
 from napari_convnet.widgets.arrangement import CHANNELS, COLOURS, HEIGHT, WIDTH, axis_order
-from napari_convnet.widgets.controls import text_line
+from napari_convnet.widgets.controls import combo_box, text_line
 from napari_convnet.widgets.layers import image_data
 
 #: What an axis can be: letter and what the person reads.
@@ -53,12 +53,12 @@ class AxesDialog(QDialog):
         self._check()
 
     def _add_choice(self, axis: int, letter: str) -> None:
-        choice = QComboBox()
-        choice.setAccessibleName(f"Meaning of axis {axis}")
-        choice.setToolTip(
-            "Channels become layers of their own; depth, time and series become sliders."
+        choice = combo_box(
+            f"Meaning of axis {axis}",
+            "Channels become layers of their own; depth, time and series become sliders.",
+            [("choose…", "")],
+            can_shrink=False,
         )
-        choice.addItem("choose…", "")
         for value, text in MEANINGS.items():
             if value != COLOURS or _may_be_colours(self._shape, axis):
                 choice.addItem(text, value)

@@ -9,7 +9,6 @@ from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt
 from qtpy.QtGui import QBrush, QColor
 from qtpy.QtWidgets import (
     QAbstractItemView,
-    QComboBox,
     QHeaderView,
     QTableView,
     QVBoxLayout,
@@ -17,7 +16,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_convnet.scores import Scores
-from napari_convnet.widgets.controls import row, text_line
+from napari_convnet.widgets.controls import combo_box, row, text_line
 
 _RIGHT, _WRONG = QColor("#1f78b4"), QColor("#d9601a")
 _NAME_WIDTHS = (64, 130)
@@ -130,10 +129,10 @@ class ConfusionView(QWidget):
             "% of row": self._scores.normalised("truth"),
             "% of column": self._scores.normalised("prediction"),
         }
-        self.show_choice = _choice("Show", tuple(_SHOWN), "Counts or shares.")
+        self.show_choice = combo_box("Show", "Counts or shares.", _SHOWN, can_shrink=False)
         for number, tip in enumerate(_SHOWN.values()):
             self.show_choice.setItemData(number, tip, Qt.ItemDataRole.ToolTipRole)
-        self.order_choice = _choice("Order", _ORDERS, "Order of the classes.")
+        self.order_choice = combo_box("Order", "Order of the classes.", _ORDERS, can_shrink=False)
         self.meaning = text_line("What the rows and columns are")
         self.table = self._make_table()
         layout = QVBoxLayout(self)
@@ -186,11 +185,3 @@ class ConfusionView(QWidget):
         self.meaning.setText(
             f"Rows: what it is. Columns: what it was called. {_SHOWN[self._matrix.shown]}"
         )
-
-
-def _choice(name: str, texts: tuple[str, ...], tip: str) -> QComboBox:
-    combo = QComboBox()
-    combo.addItems(texts)
-    combo.setAccessibleName(name)
-    combo.setToolTip(tip)
-    return combo

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
+    QComboBox,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -29,6 +31,24 @@ def push_button(
     if action is not None:
         button.clicked.connect(lambda _checked: action())
     return button
+
+
+def combo_box(
+    name: str, tooltip: str, items: Iterable[str | tuple[str, Any]] = (), *, can_shrink: bool = True
+) -> QComboBox:
+    """Make a choice of one of several items, each a text, or a text and what it stands for.
+
+    It becomes narrower than its longest text where the dock is, if it ``can_shrink``.
+    """
+    combo = QComboBox()
+    combo.setAccessibleName(name)
+    combo.setToolTip(tooltip)
+    for item in items:
+        combo.addItem(*(item if isinstance(item, tuple) else (item,)))
+    if can_shrink:
+        policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        combo.setSizeAdjustPolicy(policy)
+    return combo
 
 
 def text_line(accessible_name: str) -> QLabel:

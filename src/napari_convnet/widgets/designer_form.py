@@ -6,7 +6,6 @@ from napari.components import ViewerModel
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import (
-    QComboBox,
     QDialog,
     QHBoxLayout,
     QLabel,
@@ -17,7 +16,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_convnet.networks.layers import LAYER_KINDS
-from napari_convnet.widgets.controls import push_button, row, text_line
+from napari_convnet.widgets.controls import combo_box, push_button, row, text_line
 from napari_convnet.widgets.layer_form import LayerForm
 from napari_convnet.widgets.layer_list import HEADER, RIGHT, TIPS
 from napari_convnet.widgets.network_diagram import NetworkDiagram
@@ -48,7 +47,7 @@ class DesignerForm(QDialog):
         self.resize(*_SIZE)
 
     def _make_top(self) -> None:
-        self.begin_with = _combo(
+        self.begin_with = combo_box(
             "Begin with", "Replace the layers by those of another network; Undo brings them back."
         )
         self.begin_with.setPlaceholderText("another network…")
@@ -69,7 +68,7 @@ class DesignerForm(QDialog):
 
     def _make_middle(self, viewer: ViewerModel) -> None:
         self.table = RowTable("Layers", HEADER, TIPS, RIGHT, stretched=2)
-        self.kind = _combo("Kind of layer", "Which kind of layer Add inserts.")
+        self.kind = combo_box("Kind of layer", "Which kind of layer Add inserts.")
         for kind in LAYER_KINDS:
             self.kind.addItem(kind.word, kind.kind)
             about = (kind.__doc__ or "").split("\n")[0]
@@ -137,11 +136,3 @@ class DesignerForm(QDialog):
         self.status.setText(text)
         look = f"background: {WRONG}; color: white; padding: 3px; border-radius: 3px"
         self.status.setStyleSheet(look if is_problem else "padding: 3px")
-
-
-def _combo(name: str, tooltip: str) -> QComboBox:
-    combo = QComboBox()
-    combo.setAccessibleName(name)
-    combo.setToolTip(tooltip)
-    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    return combo

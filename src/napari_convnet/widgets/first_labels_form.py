@@ -6,7 +6,6 @@ from napari.layers import Image
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
-    QComboBox,
     QDoubleSpinBox,
     QFormLayout,
     QLabel,
@@ -17,7 +16,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_convnet.first_labels import CellSettings
-from napari_convnet.widgets.controls import push_button, row, text_line
+from napari_convnet.widgets.controls import combo_box, push_button, row, text_line
 from napari_convnet.widgets.first_labels_job import Choices
 
 _PLANES = {
@@ -52,11 +51,15 @@ class FirstLabelsForm(QWidget):
             "Make a label layer of the cells in a raw image, with a threshold and a watershed.",
             checkable=True,
         )
-        self.images = _combo("Image to find cells in", "The image layer that cells are found in.")
-        self.channel = _combo("Colour channel", "Automatic mixes red, green and blue for contrast.")
-        for name in ("automatic", "red", "green", "blue"):
-            self.channel.addItem(name.capitalize(), name)
-        self.planes = _combo(
+        self.images = combo_box(
+            "Image to find cells in", "The image layer that cells are found in."
+        )
+        self.channel = combo_box(
+            "Colour channel",
+            "Automatic mixes red, green and blue for contrast.",
+            [(name.capitalize(), name) for name in ("automatic", "red", "green", "blue")],
+        )
+        self.planes = combo_box(
             "Planes", "What of a stack is labelled. All planes use the threshold of the one shown."
         )
         self.sensitivity = QSlider(Qt.Orientation.Horizontal)
@@ -83,11 +86,13 @@ class FirstLabelsForm(QWidget):
         self.estimate_button = push_button(
             "Estimate", "Measure the cell diameter in the image again.", self._forget_diameter
         )
-        self.brightness = _combo(
-            "Cells are bright or dark", "Automatic tells them from what lies between."
+        self.brightness = combo_box(
+            "Cells are bright or dark",
+            "Automatic tells them from what lies between.",
+            [("Automatic", None), ("Bright", True), ("Dark", False)],
         )
-        for text, value in (("Automatic", None), ("Bright", True), ("Dark", False)):
-            self.brightness.addItem(text, value)
+        for combo in (self.images, self.channel, self.planes, self.brightness):
+            combo.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.preview_box = QCheckBox("Live preview")
         self.preview_box.setChecked(True)
         _name(
@@ -170,14 +175,6 @@ class FirstLabelsForm(QWidget):
         has_unit = unit not in ("pixel", "")
         short = {"micrometer": "µm", "nanometer": "nm", "millimeter": "mm"}.get(unit, unit)
         self.physical.setText(f"= {self.diameter.value() * size:.3g} {short}" if has_unit else "")
-
-
-def _combo(name: str, tip: str) -> QComboBox:
-    combo = QComboBox()
-    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    combo.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-    _name(combo, name, tip)
-    return combo
 
 
 def _name(widget: QWidget, name: str, tip: str) -> None:

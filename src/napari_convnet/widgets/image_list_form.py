@@ -6,7 +6,6 @@ from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
-    QComboBox,
     QHeaderView,
     QLabel,
     QTreeWidget,
@@ -14,7 +13,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_convnet.widgets.controls import push_button, row, text_line
+from napari_convnet.widgets.controls import combo_box, push_button, row, text_line
 
 NAME, ANNOTATED, SPLIT = range(3)
 SPLITS = ("automatic", "training", "validation", "test")
@@ -56,12 +55,12 @@ class ImageListForm(QWidget):
         header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
         for column in (ANNOTATED, SPLIT):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
-        self.split = QComboBox()
-        self.split.addItems([name.capitalize() for name in SPLITS])
-        self.split.setAccessibleName("What the selected images are used for")
-        self.split.setToolTip(
+        self.split = combo_box(
+            "What the selected images are used for",
             "Training: learned from. Validation: measures each epoch. Test: neither. Automatic: "
-            "decided when training starts. Select several images with Shift or Ctrl."
+            "decided when training starts. Select several images with Shift or Ctrl.",
+            [name.capitalize() for name in SPLITS],
+            can_shrink=False,
         )
         self.find_button = push_button(
             "Find missing…",

@@ -22,7 +22,7 @@ from napari_convnet.errors import UserError
 from napari_convnet.networks.graph import Layer
 from napari_convnet.networks.layers import Conv2d, LayerKind, MaxUnpool2d
 from napari_convnet.settings import field_options
-from napari_convnet.widgets.controls import text_line
+from napari_convnet.widgets.controls import combo_box, text_line
 from napari_convnet.widgets.settings_form import SettingsForm
 
 _WIDTH = 235
@@ -99,7 +99,7 @@ class LayerForm(QWidget):
             form = SettingsForm(kind, [name for name in names if name not in words])
             if words:  # two words or a number
                 tooltip = field_options(kind)["padding"]["tooltip"]
-                self._padding[kind] = combo = _choice("Padding", tooltip)
+                self._padding[kind] = combo = combo_box("Padding", tooltip)
                 combo.setEditable(True)
                 combo.addItems(_PADDINGS)
                 combo.currentTextChanged.connect(lambda _text: self._set())
@@ -137,8 +137,8 @@ class InputsForm(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._order: tuple[str, ...] = ()
-        self.first = _choice("Takes", "The earlier layer whose output this one takes.")
-        self.pool = _choice("Places of", "The max pool whose places the values go back to.")
+        self.first = combo_box("Takes", "The earlier layer whose output this one takes.")
+        self.pool = combo_box("Places of", "The max pool whose places the values go back to.")
         self.several = QListWidget()
         self.several.setAccessibleName("Takes")
         self.several.setToolTip("Tick the earlier layers that meet here, two or more.")
@@ -194,11 +194,3 @@ class InputsForm(QWidget):
         else:
             self._order = tuple(taken for taken in self._order if taken != name)
         self.changed.emit(self._order)
-
-
-def _choice(name: str, tooltip: str) -> QComboBox:
-    combo = QComboBox()
-    combo.setAccessibleName(name)
-    combo.setToolTip(tooltip)
-    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    return combo

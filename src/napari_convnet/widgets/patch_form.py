@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QSpinBox, QWidget
+from qtpy.QtWidgets import QFormLayout, QLabel, QSpinBox, QWidget
 
 from napari_convnet.snapping import SNAP_RULES
-from napari_convnet.widgets.controls import row
+from napari_convnet.widgets.controls import combo_box, row
 from napari_convnet.widgets.patch_tool import PatchTool
 from napari_convnet.widgets.session import Session
 from napari_convnet.widgets.source import find_by_id
@@ -34,13 +34,12 @@ class PatchForm(QWidget):
         self.size.setToolTip("Side of the square that is cut around a click.")
         self.extent = QLabel()
         self.extent.setAccessibleName("Patch size in the image's unit")
-        self.snap = QComboBox()
-        self.snap.setAccessibleName("Where a patch is centred")
-        self.snap.setToolTip(
-            "A patch can be centred on the object that is nearest to the click, or on its brightest spot."
+        self.snap = combo_box(
+            "Where a patch is centred",
+            "A patch can be centred on the object that is nearest to the click, or on its brightest spot.",
+            [(_RULE_NAMES[rule], rule) for rule in SNAP_RULES],
+            can_shrink=False,
         )
-        for rule in SNAP_RULES:
-            self.snap.addItem(_RULE_NAMES[rule], rule)
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
         form.addRow("Patch size", row(self.size, self.extent))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QFormLayout, QSpinBox, QWidget
+from qtpy.QtWidgets import QFormLayout, QSpinBox, QWidget
 
-from napari_convnet.widgets.controls import row
+from napari_convnet.widgets.controls import combo_box, row
 from napari_convnet.widgets.position_tool import PositionTool
 
 
@@ -16,11 +16,11 @@ class PositionForm(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.snap = QComboBox()
-        self.snap.addItems(["where I click", "on the bright spot within"])
-        self.snap.setAccessibleName("Where a position is put")
-        self.snap.setToolTip(
-            "A position can be put on the middle of the brightest spot near the click, to a fraction of a pixel."
+        self.snap = combo_box(
+            "Where a position is put",
+            "A position can be put on the middle of the brightest spot near the click, to a fraction of a pixel.",
+            ["where I click", "on the bright spot within"],
+            can_shrink=False,
         )
         self.radius = QSpinBox()
         self.radius.setRange(2, 64)

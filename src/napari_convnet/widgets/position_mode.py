@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import QComboBox, QFormLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QWidget
 
 from napari_convnet.project import ImageRecord, MarkedPlane
-from napari_convnet.widgets.controls import text_line
+from napari_convnet.widgets.controls import combo_box, text_line
 from napari_convnet.widgets.session import Session
 
 #: As in model files: the network gives one position a frame, or a map whose peaks are the positions.
@@ -81,20 +81,15 @@ class ModeForm(QWidget):
         self._soon.setSingleShot(True)
         self._soon.setInterval(_LOOK_MILLISECONDS)
         self._soon.timeout.connect(self._look)
-        self.choice = QComboBox()
-        for text, mode in (
-            ("automatic", None),
-            ("one position in each frame", "patch"),
-            ("any number in an image", "heat_map"),
-        ):
-            self.choice.addItem(text, mode)
-        self.choice.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        )
-        self.choice.setAccessibleName("How positions are learned")
-        self.choice.setToolTip(
+        self.choice = combo_box(
+            "How positions are learned",
             "One in each frame: the network gives row and column, and a film becomes a track. Any number: it "
-            "gives a map whose peaks are the positions. Automatic looks at what is marked."
+            "gives a map whose peaks are the positions. Automatic looks at what is marked.",
+            [
+                ("automatic", None),
+                ("one position in each frame", "patch"),
+                ("any number in an image", "heat_map"),
+            ],
         )
         self.reason = text_line("Why positions are learned so")
         form = QFormLayout(self)

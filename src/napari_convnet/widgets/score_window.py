@@ -10,7 +10,6 @@ from napari.utils.theme import get_theme
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
-    QComboBox,
     QDialog,
     QFileDialog,
     QHBoxLayout,
@@ -22,7 +21,7 @@ from qtpy.QtWidgets import (
 from napari_convnet.scores import PARTS, Figure, ScoreReport
 from napari_convnet.widgets.background import JobResult, MakeSteps
 from napari_convnet.widgets.confusion_view import ConfusionView
-from napari_convnet.widgets.controls import push_button, row, text_line
+from napari_convnet.widgets.controls import combo_box, push_button, row, text_line
 from napari_convnet.widgets.job_slot import JobSlot
 from napari_convnet.widgets.score_export import score_files, write_files
 from napari_convnet.widgets.score_plots import (
@@ -73,9 +72,7 @@ class ScoreWindow(QDialog):
         self.warning = text_line("Why the scores may not mean much")
         self.warning.setStyleSheet(_WARNING_STYLE)
         self.warning.hide()
-        self.part = QComboBox()
-        self.part.setAccessibleName("Measured on")
-        self.part.setToolTip("What the scores were measured on.")
+        self.part = combo_box("Measured on", "What the scores were measured on.", can_shrink=False)
         self.part.hide()
         self.part.currentIndexChanged.connect(self._show_report)
         self.tabs = QTabWidget()

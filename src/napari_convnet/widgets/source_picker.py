@@ -6,7 +6,6 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import (
-    QComboBox,
     QFormLayout,
     QListWidget,
     QListWidgetItem,
@@ -14,6 +13,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_convnet.widgets.controls import combo_box
 from napari_convnet.widgets.layers import image_data, layer_id, mark_of
 from napari_convnet.widgets.level_choice import LevelChoice
 from napari_convnet.widgets.source import Source, find_by_id
@@ -52,13 +52,9 @@ class SourcePicker(QWidget):
             "Click a name to work on that image. Tick several images of one shape to use them as "
             "its channels."
         )
-        self.cells = QComboBox()
-        self.cells.setAccessibleName("Label layer of the cells")
-        self.cells.setToolTip(
-            "Label layer with one value for each cell. Without one, pick patches with clicks."
-        )
-        self.cells.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        self.cells = combo_box(
+            "Label layer of the cells",
+            "Label layer with one value for each cell. Without one, pick patches with clicks.",
         )
         self._form = QFormLayout(self)
         self._form.setContentsMargins(0, 0, 0, 0)

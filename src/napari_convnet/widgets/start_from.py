@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QVBoxLayout, QWidget
 
 from napari_convnet.networks import NETWORKS, describe_weights
 from napari_convnet.progress import Progress
 from napari_convnet.widgets.background import JobResult
-from napari_convnet.widgets.controls import text_line
+from napari_convnet.widgets.controls import combo_box, text_line
 from napari_convnet.widgets.job_slot import JobSlot
 from napari_convnet.widgets.session import Session
 
@@ -35,13 +35,9 @@ class StartFrom(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.choice = QComboBox()
-        self.choice.setAccessibleName("Start from")
-        self.choice.setToolTip(
-            "Random weights need nothing. Pretrained ones, or a model of yours, learn faster from few samples."
-        )
-        self.choice.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        self.choice = combo_box(
+            "Start from",
+            "Random weights need nothing. Pretrained ones, or a model of yours, learn faster from few samples.",
         )
         self.note = text_line("What training starts from")
         self.logistic = QCheckBox("features + logistic regression")
