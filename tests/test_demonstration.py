@@ -123,6 +123,15 @@ def test_the_simulated_person_depends_on_the_seed_only():
     assert (painted[0] != painted[2]).any()
 
 
+def test_a_class_without_room_for_its_share_is_painted_as_far_as_it_goes():
+    truth = np.ones((60, 60), int)
+    truth[20:29, 20:29] = 2
+    truth[40:42, 40:42] = 3  # smaller than the brush
+    strokes = paint_strokes(truth, {2: 0.5, 3: 0.5}, np.random.default_rng(0))
+    assert 40 < (strokes == 2).sum() <= 81
+    assert not (strokes == 3).any()
+
+
 def test_the_same_share_of_every_class_is_clicked():
     sample = read_sample("blood_smear_1")
     clicked = choose_clicks(sample, 0.5, np.random.default_rng(0))

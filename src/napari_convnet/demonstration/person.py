@@ -11,6 +11,8 @@ from napari_convnet.classes import ClassInfo
 from napari_convnet.sample_data import Sample
 
 BRUSH_RADIUS = 2
+#: Strokes in a row that paint nothing new, after which a class is full.
+_MOST_IN_VAIN = 20
 
 
 def labels_of(sample: Sample) -> np.ndarray:
@@ -39,7 +41,7 @@ def paint_strokes(
     truth
         ``(Y, X)`` class values.
     shares
-        Share of all pixels to paint, by class value.
+        Share of all pixels to paint, by class value; less where a class has no more room for the brush.
 
     Returns
     -------
@@ -55,11 +57,13 @@ def paint_strokes(
         inside = ndimage.binary_erosion(truth == value, brush)
         near_border = ndimage.distance_transform_edt(truth == value) < 3 * BRUSH_RADIUS
         starts = [np.argwhere(inside & near_border), np.argwhere(inside)]
-        while (strokes == value).mean() < share:
+        in_vain = 0 if all(map(len, starts)) else _MOST_IN_VAIN
+        while (painted := (strokes == value).mean()) < share and in_vain < _MOST_IN_VAIN:
             path = np.zeros(truth.shape, bool)
             path[tuple(_walk(inside, random.choice(starts[0]), random).T)] = True
             strokes[ndimage.binary_dilation(path, brush)] = value
             starts.reverse()
+            in_vain = in_vain + 1 if (strokes == value).mean() == painted else 0
     return strokes
 
 

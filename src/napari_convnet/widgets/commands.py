@@ -32,6 +32,11 @@ def paint_strokes(viewer: Viewer) -> None:
     _run(viewer, "paint_strokes", "Annotate")
 
 
+def instant_preview(viewer: Viewer) -> None:
+    """Switch the instant preview of painted strokes on or off."""
+    _run(viewer, "instant_preview", "Annotate")
+
+
 def mark_positions(viewer: Viewer) -> None:
     """Annotate by marking positions."""
     _run(viewer, "mark_positions", "Annotate")

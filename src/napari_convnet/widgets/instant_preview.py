@@ -84,9 +84,10 @@ class InstantPreview(QObject):
         self._show_task()
 
     def toggle(self) -> None:
-        """Switch the preview on or off."""
-        if self._session.task == "segment":
-            self.button.toggle()
+        """Switch the preview on or off; on, it begins to paint if something else was done."""
+        if self._session.task != "segment":
+            self._session.do("paint_strokes")
+        self.button.toggle()
 
     def release(self) -> None:
         """Let go of the viewer, which outlives the dock, and take the preview away."""

@@ -90,6 +90,7 @@ KEYS = (
     ("Page Down, Page Up", "in the list of images: open the next, the previous image"),
     ("[, ]", "while painting: smaller, larger brush"),
     ("Space (held)", "while painting: a drag moves the image"),
+    ("I", "while painting: switch the instant preview on or off"),
     ("F1", "show these keys"),
 )
 
