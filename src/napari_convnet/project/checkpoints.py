@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import hashlib
 
-from napari_convnet.errors import UserError
 from napari_convnet.project.faults import short_name
+from napari_convnet.project.parts import read_parts, write_parts
 from napari_convnet.project.records import now
 from napari_convnet.project.store import Store, put
-
-#: Models and checkpoints are written in parts of this many bytes, so that a click never waits for a whole one.
-PART = 4 * 2**20
 
 
 class Checkpoints:
@@ -31,17 +28,8 @@ class Checkpoints:
         run_id, step = int(run_id), int(step)
         before = self._checkpoint_values(run_id)
         generation = before[1] + 1 if before else 1
-        with self._store.transaction() as connection:  # what a killed program left
-            connection.execute(
-                "DELETE FROM checkpoint_part WHERE run_id = ? AND generation = ?",
-                (run_id, generation),
-            )
-        for part, start in enumerate(range(0, len(content), PART)):
-            with self._store.transaction() as connection:
-                connection.execute(
-                    "INSERT INTO checkpoint_part (run_id, generation, part, bytes) VALUES (?, ?, ?, ?)",
-                    (run_id, generation, part, content[start : start + PART]),
-                )
+        key = {"run_id": run_id, "generation": generation}
+        write_parts(self._store, "checkpoint_part", key, content)
         digest = hashlib.sha256(content).hexdigest()
         row = (run_id, generation, step, digest, len(content), now())
         with self._store.transaction() as connection:
@@ -63,19 +51,15 @@ class Checkpoints:
         if values is None:
             return None
         run_id, generation, _, written, size, _ = values
-        with self._store.reading() as connection:
-            parts = connection.execute(
-                "SELECT bytes FROM checkpoint_part WHERE run_id = ? AND generation = ? ORDER BY part",
-                (run_id, generation),
-            ).fetchall()
-        content = b"".join(part for (part,) in parts)
-        if len(content) != size or hashlib.sha256(content).hexdigest() != written:
-            raise UserError(
-                "CN-303",
-                f"The state of run {run_id} in '{short_name(self._store.path)}' is damaged, so it cannot "
-                "go on. Annotations and models are safe. Train again.",
-            )
-        return content
+        return read_parts(
+            self._store,
+            "checkpoint_part",
+            {"run_id": run_id, "generation": generation},
+            size=size,
+            sha256=written,
+            refusal=f"The state of run {run_id} in '{short_name(self._store.path)}' is damaged, so it "
+            "cannot go on. Annotations and models are safe. Train again.",
+        )
 
     def checkpoint_step(self, run_id: int) -> int | None:
         """Return at which training step a run can go on, None if it cannot."""

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from napari_convnet.errors import UserError
-from napari_convnet.project.checkpoints import PART, Checkpoints
+from napari_convnet.project.checkpoints import Checkpoints
 from napari_convnet.project.faults import short_name
+from napari_convnet.project.parts import read_parts, write_parts
 from napari_convnet.project.records import (
     EpochRecord,
     RunRecord,
@@ -87,7 +88,7 @@ class Runs(Checkpoints):
         model: tuple[str | None, int | None] = (None, None)
         if model_bytes is not None:
             model = (hashlib.sha256(model_bytes).hexdigest(), len(model_bytes))
-            self._write_model(run_id, model_bytes)
+            write_parts(self._store, "model_part", {"run_id": run_id}, model_bytes)
         with self._store.transaction() as connection:
             put(connection, "run", (*kept, *ending, *model))
         self._started_here.discard(run_id)
@@ -127,18 +128,15 @@ class Runs(Checkpoints):
         written, size = self._run_values(run_id)[-2:]
         if written is None:
             return None
-        with self._store.reading() as connection:
-            parts = connection.execute(
-                "SELECT bytes FROM model_part WHERE run_id = ? ORDER BY part", (run_id,)
-            ).fetchall()
-        model = b"".join(part for (part,) in parts)
-        if len(model) != size or hashlib.sha256(model).hexdigest() != written:
-            raise UserError(
-                "CN-303",
-                f"The model of run {run_id} in '{short_name(self._store.path)}' is damaged "
-                "and was not loaded. Train again, or open a backup of the project.",
-            )
-        return model
+        return read_parts(
+            self._store,
+            "model_part",
+            {"run_id": run_id},
+            size=size,
+            sha256=written,
+            refusal=f"The model of run {run_id} in '{short_name(self._store.path)}' is damaged "
+            "and was not loaded. Train again, or open a backup of the project.",
+        )
 
     def delete_model(self, run_id: int) -> None:
         """Forget the model of a run that has ended; its settings, curves and scores stay.
@@ -152,16 +150,6 @@ class Runs(Checkpoints):
         with self._store.transaction() as connection:
             put(connection, "run", (*kept, None, None))
             connection.execute("DELETE FROM model_part WHERE run_id = ?", (run_id,))
-
-    def _write_model(self, run_id: int, model: bytes) -> None:
-        with self._store.transaction() as connection:
-            connection.execute("DELETE FROM model_part WHERE run_id = ?", (run_id,))
-        for part, start in enumerate(range(0, len(model), PART)):
-            with self._store.transaction() as connection:
-                connection.execute(
-                    "INSERT INTO model_part (run_id, part, bytes) VALUES (?, ?, ?)",
-                    (run_id, part, model[start : start + PART]),
-                )
 
     def _run_values(self, run_id: int) -> tuple[Any, ...]:
         found = self._store.records("run", lambda *values: values, "WHERE id = ?", (run_id,))
