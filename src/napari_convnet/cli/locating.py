@@ -21,13 +21,12 @@ from napari_convnet.errors import UserError
 from napari_convnet.evaluation import evaluate_marked
 from napari_convnet.folders import group_names, list_images, read_array
 from napari_convnet.model_file import Model
+from napari_convnet.networks.catalogue import LARGEST_FRAME
 from napari_convnet.prediction import locate_in_frames, locate_positions
 from napari_convnet.progress import Progress
 from napari_convnet.samples import AnnotatedFrames, AnnotatedPositions, HeatMapSet, PositionSet
 from napari_convnet.training import run
 
-#: Frames up to this side are located by regression; in larger ones a heat map finds a position better.
-_LARGEST_PATCH = 96
 _MODES = ("auto", "patch", "heat-map")
 COLUMNS = ("image", "frame", "y", "x", "class", "confidence", "y_um", "x_um")
 
@@ -86,7 +85,7 @@ def _is_one_a_frame(marked: Sequence[Marked]) -> bool:
     return all(
         part.source.is_film
         and len(part.centres) == 1
-        and max(part.image.pixels.shape[1:]) <= _LARGEST_PATCH
+        and max(part.image.pixels.shape[1:]) <= LARGEST_FRAME
         for part in marked
     )
 

@@ -12,8 +12,18 @@ from napari_convnet.networks.entry import NetworkEntry, Task
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["BACKBONES", "NETWORKS", "build_network", "network_entry", "networks_for"]
+__all__ = [
+    "BACKBONES",
+    "LARGEST_FRAME",
+    "NETWORKS",
+    "build_network",
+    "network_entry",
+    "networks_for",
+]
 
+#: Frames up to this side, in pixels, are seen whole and located by regression; in larger ones a heat map
+#: finds a position better.
+LARGEST_FRAME = 96
 NETWORKS: dict[str, NetworkEntry] = {entry.network_id: entry for entry in ENTRIES}
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QFormLayout, QWidget
 
+from napari_convnet.networks.catalogue import LARGEST_FRAME
 from napari_convnet.project import ImageRecord, MarkedPlane
 from napari_convnet.widgets.controls import combo_box, text_line
 from napari_convnet.widgets.session import Session
@@ -16,8 +17,6 @@ from napari_convnet.widgets.session import Session
 #: As in model files: the network gives one position a frame, or a map whose peaks are the positions.
 Mode = Literal["patch", "heat_map"]
 
-#: Frames up to this side are seen whole; in larger ones a map finds a position better.
-LARGEST_FRAME = 96
 _LOOK_MILLISECONDS = 200
 _COMPLETE = "Mark all of a plane: what is not marked counts as background."
 
