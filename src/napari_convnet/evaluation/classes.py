@@ -60,9 +60,13 @@ def score_classification(
     indices: Sequence[int] | None = None,
     *,
     groups: Sequence[str] | None = None,
+    orientations: int = 1,
     device: str = "auto",
 ) -> Generator[Progress, None, ClassifierScores]:
-    """Return the same as `evaluate_classification`, with the probabilities of every sample."""
+    """Return the same as `evaluate_classification`, with the probabilities of every sample.
+
+    ``orientations`` is that of `napari_convnet.prediction.classify_images`.
+    """
     names = [entry.name for entry in model.card.classes]
     for name in folder.class_names:
         if name not in names:
@@ -72,8 +76,9 @@ def score_classification(
             )
     chosen = np.arange(len(folder.files)) if indices is None else np.asarray(indices)
     result = yield from classify_images(
-        model, lambda i: folder.read(int(chosen[i])), len(chosen), device=device
-    )
+        model, lambda i: folder.read(int(chosen[i])), len(chosen), orientations=orientations,
+        device=device,
+    )  # fmt: skip
     to_model = np.array([names.index(name) for name in folder.class_names])
     truth = to_model[folder.targets[chosen]]
     of = None if groups is None else [shown_name(groups[int(i)]) for i in chosen]

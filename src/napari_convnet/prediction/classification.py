@@ -13,6 +13,7 @@ from napari_convnet.devices import choose_device, use_all_cores
 from napari_convnet.images import CleanImage, ImageNote, LazyImage, UnreadableError, repeat_grey
 from napari_convnet.model_file import Model
 from napari_convnet.prediction.fitting import check_model_fits, normalisation_of
+from napari_convnet.prediction.orientations import turned
 from napari_convnet.prediction.reading import NormalisedImage, PredictionInterrupted
 from napari_convnet.progress import Progress
 from napari_convnet.samples import resize_patch, resize_patches
@@ -79,6 +80,7 @@ def classify_objects(
     labels: np.ndarray,
     centres: np.ndarray,
     *,
+    orientations: int = 1,
     device: str = "auto",
     stop: threading.Event | None = None,
 ) -> Generator[Progress, None, Classification]:
@@ -88,6 +90,9 @@ def classify_objects(
     ----------
     labels, centres
         ``(N,)`` and ``(N, 2)``, as `object_centres` returns them.
+    orientations
+        8: the mean of the probabilities in the eight ways in which a patch can be turned and mirrored, for
+        things that have no upper side; eight times the work. 1: the patch as it is.
     stop
         Looked at after every batch; what is done is returned.
 
@@ -112,7 +117,7 @@ def classify_objects(
             problems.append(problem)
         return found
 
-    probabilities = yield from _classify(model, patches, len(labels), device, stop)
+    probabilities = yield from _classify(model, patches, len(labels), orientations, device, stop)
     n = len(probabilities)
     result = Classification(labels[:n], centres[:n], probabilities, pixels.notes)
     if problems:
@@ -125,10 +130,13 @@ def classify_images(
     read: Callable[[int], CleanImage],
     n_images: int,
     *,
+    orientations: int = 1,
     device: str = "auto",
     stop: threading.Event | None = None,
 ) -> Generator[Progress, None, Classification]:
     """Classify whole images (one class an image), which ``read`` returns by index.
+
+    ``orientations`` is that of `classify_objects`.
 
     Raises
     ------
@@ -145,7 +153,7 @@ def classify_images(
             found.append(normalisation.apply(resize_patch(image.pixels, model.card.input_size[0])))
         return found
 
-    probabilities = yield from _classify(model, patches, n_images, device, stop)
+    probabilities = yield from _classify(model, patches, n_images, orientations, device, stop)
     n = len(probabilities)
     return Classification(np.arange(n), np.zeros((n, 2)), probabilities)
 
@@ -154,6 +162,7 @@ def _classify(
     model: Model,
     patches: Callable[[int, int], list[np.ndarray]],
     n: int,
+    orientations: int,
     device: str,
     stop: threading.Event | None,
 ) -> Generator[Progress, None, np.ndarray]:
@@ -172,8 +181,10 @@ def _classify(
             break
         inputs = resize_patches(np.stack(cut), model.card.input_size[0])
         with torch.inference_mode():
-            logits = network(torch.from_numpy(inputs).to(chosen))
-            found.append((logits.float() / model.card.temperature).softmax(1).cpu().numpy())
+            seen = torch.from_numpy(inputs).to(chosen)
+            answers = [network(turned(seen, number)).float() for number in range(orientations)]
+            looks = [(answer / model.card.temperature).softmax(1) for answer in answers]
+            found.append(torch.stack(looks).mean(0).cpu().numpy())
         done = start + len(cut)
         yield Progress(done=done, total=n, text=f"{done} of {n} classified")
         if done < end or (stop is not None and stop.is_set()):
