@@ -44,7 +44,7 @@ _HOME_OF = {
     "name_image": "prediction",
     "object_centres": "prediction",
     "read_sample": "sample_data",
-    "run": "training",
+    "run": "progress",
     "save_model": "model_file",
     "segment_image": "prediction",
     "suggest_epochs": "training",

@@ -1,8 +1,13 @@
-"""How far a job is: the one thing that every event of every job tells."""
+"""A job is a generator of its progress: what each event tells, and how the generator is run to its end."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +25,28 @@ class Progress:
     done: int
     total: int
     text: str
+
+
+def run(steps: Generator[Any, None, Result]) -> Result:
+    """Exhaust a job's generator and return its result."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def told_as(
+    steps: Generator[Any, None, Result], tell: Callable[[Any], Progress]
+) -> Generator[Progress, None, Result]:
+    """Tell the events of a job in the words of the one that it is a part of; returns what its steps return."""
+    with closing(steps):
+        while True:
+            try:
+                event = next(steps)
+            except StopIteration as end:
+                return end.value
+            yield tell(event)
 
 
 def format_seconds(seconds: float) -> str:

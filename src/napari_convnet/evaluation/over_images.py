@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from contextlib import closing
 from typing import Any, TypeVar
 
 import numpy as np
 
-from napari_convnet.progress import Progress
+from napari_convnet.progress import Progress, told_as
 from napari_convnet.scores import interval_of_mean
 
 Result = TypeVar("Result")
@@ -20,16 +19,14 @@ def as_part(
     steps: Generator[Progress, None, Result], number: int, total: int
 ) -> Generator[Progress, None, Result]:
     """Tell the progress of image ``number`` (from 0) as a part of that of all; returns what its steps return."""
-    with closing(steps):
-        while True:
-            try:
-                event = next(steps)
-            except StopIteration as end:
-                return end.value
-            share = min(1.0, event.done / event.total) if event.total else 0.0
-            done = round(_STEPS * (number + share))
-            text = f"{number + (share == 1.0)} of {total} images evaluated"
-            yield Progress(done=done, total=_STEPS * total, text=text)
+
+    def tell(event: Progress) -> Progress:
+        share = min(1.0, event.done / event.total) if event.total else 0.0
+        done = round(_STEPS * (number + share))
+        text = f"{number + (share == 1.0)} of {total} images evaluated"
+        return Progress(done=done, total=_STEPS * total, text=text)
+
+    return told_as(steps, tell)
 
 
 def mean_of(values: Sequence[float]) -> float | None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from napari_convnet.errors import UserError
 from napari_convnet.networks.downloads import describe_weights, fetch_weights, weights_name
+from napari_convnet.progress import run
 
 
 def download_weights(
@@ -23,13 +24,7 @@ def download_weights(
     UserError
         CN-110 if they cannot be fetched; says what to do without a network.
     """
-    steps = fetch_weights(network_id, network_settings)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            path = end.value
-            break
+    path = run(fetch_weights(network_id, network_settings))
     return torch.hub.load_state_dict_from_url(
         describe_weights(network_id, network_settings).source,
         model_dir=str(path.parent),

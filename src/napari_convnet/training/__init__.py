@@ -3,6 +3,7 @@
 Headless use is a ``for`` loop or `run`; in the viewer a background worker drains the same generator.
 """
 
+from napari_convnet.progress import run
 from napari_convnet.training.checkpoint import Checkpoint
 from napari_convnet.training.defaults import Suggestion, suggest_epochs, suggest_settings
 from napari_convnet.training.events import (
@@ -17,7 +18,7 @@ from napari_convnet.training.events import (
 )
 from napari_convnet.training.features import Features, extract_features, train_on_features
 from napari_convnet.training.fine_tuning import start_from_model
-from napari_convnet.training.job import TrainingInterrupted, TrainingSet, run, train
+from napari_convnet.training.job import TrainingInterrupted, TrainingSet, train
 from napari_convnet.training.repeat import repeat_run
 
 __all__ = [

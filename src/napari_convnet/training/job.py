@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,8 +32,6 @@ from napari_convnet.training.outcome import best_network, describe_scores, is_re
 from napari_convnet.training.recipe import Recipe
 from napari_convnet.training.room import check_room
 
-Result = TypeVar("Result")
-
 
 class TrainingInterrupted(Exception):  # noqa: N818 - named like KeyboardInterrupt
     """A training that broke off, with the best model until then; ``__cause__`` is what happened.
@@ -50,15 +48,6 @@ class TrainingInterrupted(Exception):  # noqa: N818 - named like KeyboardInterru
         super().__init__(f"training broke off; the best model (epoch {epoch}) was kept")
         self.model = model
         self.epoch = epoch
-
-
-def run(steps: Generator[Any, None, Result]) -> Result:
-    """Exhaust a job's generator and return its result."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from torch import nn
 
 from napari_convnet.errors import UserError
 from napari_convnet.networks import set_training_mode
-from napari_convnet.progress import Progress
+from napari_convnet.progress import Progress, told_as
 from napari_convnet.samples import TrainingSet
 from napari_convnet.settings import TrainingSettings
 from napari_convnet.training.best import Best, Mark
@@ -270,13 +270,9 @@ class TrainingLoop:
 
     def _measure(self, epoch: int) -> Generator[Progress, None, Mark]:
         self.examiner.refresh_batch_norms(self.step, self.batch_size)
+        where = self.where(epoch, ", measuring")
         measuring = self.examiner.measure(self.objective)
-        while True:
-            try:
-                next(measuring)
-            except StopIteration as end:
-                return end.value
-            yield Progress(**self.where(epoch, ", measuring"))
+        return (yield from told_as(measuring, lambda _event: Progress(**where)))
 
     def _validate_within(self, epoch: int) -> Generator[Progress, None, Progress]:
         """Measure in the middle of an epoch."""

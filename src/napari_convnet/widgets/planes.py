@@ -10,7 +10,7 @@ import numpy as np
 from napari.components import ViewerModel
 
 from napari_convnet.images import CleanImage, LazyImage, LazyPlane, UnreadableError, is_lazy
-from napari_convnet.progress import Progress
+from napari_convnet.progress import Progress, told_as
 from napari_convnet.widgets.layers import image_data
 from napari_convnet.widgets.source import PlaneArrays, Source, current_plane, source_layers
 
@@ -152,12 +152,11 @@ def in_blocks(
 def _as_part(
     steps: Generator[Progress, None, Result], start: int, n: int
 ) -> Generator[Progress, None, Result]:
-    while True:
-        try:
-            done = start + next(steps).done
-        except StopIteration as end:
-            return end.value
-        yield Progress(done=done, total=n, text=f"plane {done:,} of {n:,}")
+    def tell(event: Progress) -> Progress:
+        done = start + event.done
+        return Progress(done=done, total=n, text=f"plane {done:,} of {n:,}")
+
+    return told_as(steps, tell)
 
 
 def _axis_names(labels: Sequence[str], n_leading: int) -> list[str]:

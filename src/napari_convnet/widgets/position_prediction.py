@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from napari_convnet.images import ImageNote
-from napari_convnet.progress import Progress
+from napari_convnet.progress import Progress, told_as
 from napari_convnet.widgets.layers import short_unit
 from napari_convnet.widgets.planes import Planes, image_of, in_blocks
 from napari_convnet.widgets.prediction_result import Prediction
@@ -84,15 +84,13 @@ def _in_planes(
 
 def _as_part(steps: Generator, number: int, n: int) -> Generator[Progress, None, object]:
     """Tell the progress of all planes instead of one plane's tiles."""
-    while True:
-        try:
-            event = next(steps)
-        except StopIteration as end:
-            return end.value
+
+    def tell(event: Progress) -> Progress:
         share = event.done / event.total if event.total else 0.0
-        yield Progress(
-            done=round(100 * (number + share)), total=100 * n, text=f"plane {number + 1:,} of {n:,}"
-        )
+        done = round(100 * (number + share))
+        return Progress(done=done, total=100 * n, text=f"plane {number + 1:,} of {n:,}")
+
+    return told_as(steps, tell)
 
 
 def _indices(planes: Planes, numbers: np.ndarray) -> np.ndarray:
