@@ -7,16 +7,21 @@ from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
+    QAbstractItemView,
     QComboBox,
     QFrame,
     QHBoxLayout,
+    QHeaderView,
     QLabel,
     QPushButton,
     QScrollArea,
+    QTableView,
     QVBoxLayout,
     QWidget,
 )
 from superqt import QElidingLabel
+
+_PADDING = 4  # pixels above and below the text of a row
 
 
 def push_button(
@@ -69,6 +74,24 @@ def row(*widgets: QWidget) -> QHBoxLayout:
     for widget in widgets:
         layout.addWidget(widget, stretch=1 if isinstance(widget, QElidingLabel) else 0)
     return layout
+
+
+def show_whole_rows(table: QTableView, name: str) -> None:
+    """Let a table show rows of text, one line each, that are chosen as wholes and not edited."""
+    table.setAccessibleName(name)
+    table.setToolTip(name)
+    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+    table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+    table.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+    table.setWordWrap(False)
+    table.setShowGrid(False)
+    table.setTabKeyNavigation(False)
+    heights = table.verticalHeader()
+    heights.hide()
+    heights.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+    heights.setDefaultSectionSize(table.fontMetrics().height() + 2 * _PADDING)
+    table.horizontalHeader().setHighlightSections(False)
 
 
 def scrolling_column(dock: QWidget) -> QVBoxLayout:

@@ -7,9 +7,11 @@ from typing import Any
 
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt
 from qtpy.QtGui import QBrush, QColor
-from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
+from qtpy.QtWidgets import QHeaderView, QTableView
 
-_PADDING, _SIDE = 4, 9  # pixels above and below, and beside the text of a cell
+from napari_convnet.widgets.controls import show_whole_rows
+
+_SIDE = 9  # pixels beside the text of a cell
 _PADDED = "QTableView::item { padding: 0px 5px; } QHeaderView::section { padding: 2px 5px; }"
 #: Behind a row that is wrong; white is read on it in both themes.
 WRONG = "#b3261e"
@@ -84,24 +86,11 @@ class RowTable(QTableView):
         super().__init__()
         self._rows = _Rows(header, tips, right)
         self.setModel(self._rows)
-        self.setAccessibleName(name)
-        self.setToolTip(name)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.setWordWrap(False)
-        self.setShowGrid(False)
         self.setStyleSheet(_PADDED)
-        self.setTabKeyNavigation(False)
-        heights = self.verticalHeader()
-        heights.hide()
-        heights.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        heights.setDefaultSectionSize(self.fontMetrics().height() + 2 * _PADDING)
+        show_whole_rows(self, name)
         sections = self.horizontalHeader()
         sections.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         sections.setSectionResizeMode(stretched, QHeaderView.ResizeMode.Stretch)
-        sections.setHighlightSections(False)
 
     @property
     def header(self) -> tuple[str, ...]:

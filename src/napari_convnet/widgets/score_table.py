@@ -9,7 +9,7 @@ from typing import Any
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
-_PADDING = 4  # pixels around the text of a row
+from napari_convnet.widgets.controls import show_whole_rows
 
 
 @dataclass(frozen=True)
@@ -107,22 +107,9 @@ class SortedTable(QTableView):
         super().__init__()
         self._model = _Model(columns)
         self.setModel(self._model)
-        self.setAccessibleName(name)
-        self.setToolTip(name)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        show_whole_rows(self, name)
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.setWordWrap(False)
-        self.setShowGrid(False)
-        self.setTabKeyNavigation(False)
-        heights = self.verticalHeader()
-        heights.hide()
-        heights.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        heights.setDefaultSectionSize(self.fontMetrics().height() + 2 * _PADDING)
         header = self.horizontalHeader()
-        header.setHighlightSections(False)
         header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
         header.setSectionsClickable(True)
         header.setSortIndicatorShown(True)
