@@ -153,7 +153,7 @@ def test_segmentation_writes_classes_and_objects(blobs, tmp_path):
     assert report["scores"]["validation"]["mean_iou"] > 0.6
     result = command("predict", model, images, "-o", tmp_path, "--device", "cpu")
     assert result.exit_code == 0, result.output
-    assert len(list(tmp_path.iterdir())) == 6
+    assert len(list(tmp_path.iterdir())) == 7  # with the table of all objects
     for seed in range(3):
         mask = draw_blobs(seed, size=64, n=6)[1]
         classes = tifffile.imread(tmp_path / f"field_{seed}_classes.tif")

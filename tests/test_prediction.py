@@ -1,6 +1,7 @@
 """Prediction: tiles give the whole image's answer, and objects come apart where they narrow."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,9 +15,7 @@ from napari_convnet.prediction import (
     classify_objects,
     object_centres,
     segment_image,
-    separate_objects,
 )
-from napari_convnet.prediction.objects import cut_waists
 from napari_convnet.prediction.tiles import cut_tiles
 from synthetic_pictures import (
     blob_image,
@@ -130,6 +129,18 @@ def test_shapes_on_a_plate_get_their_class(classifier):
     np.testing.assert_array_equal(result.confidence, result.probabilities.max(1))
 
 
+def test_the_mean_over_orientations_does_not_depend_on_how_an_image_lies(classifier):
+    random = np.random.default_rng(2)
+    images = [clean_image(draw_shape(bool(k % 2), random), "YX") for k in range(6)]
+    lying = [replace(i, pixels=np.rot90(i.pixels, axes=(1, 2)).copy()) for i in images]
+    alone, mean, mean_of_lying = (
+        run(classify_images(classifier, found.__getitem__, 6, orientations=n)).probabilities
+        for found, n in ((lying, 1), (images, 8), (lying, 8))
+    )
+    np.testing.assert_allclose(mean_of_lying, mean, atol=1e-5)
+    assert np.abs(alone - mean).max() > 1e-3
+
+
 def test_nothing_to_classify_gives_an_empty_answer(classifier):
     result = classify(classifier, np.ones((30, 30)), np.zeros((30, 30), np.uint8))
     assert result.probabilities.shape == (0, 2)
@@ -175,67 +186,3 @@ def test_centres_are_centres_of_mass():
     present, centres = object_centres(labels)
     np.testing.assert_array_equal(present, [4, 65_535])
     np.testing.assert_allclose(centres, [[9, 9], [3, 5]])
-
-
-def draw_disks(*disks, shape=(80, 120)):
-    rows, columns = np.ogrid[: shape[0], : shape[1]]
-    mask = np.zeros(shape, bool)
-    for row, column, radius in disks:
-        mask |= (rows - row) ** 2 + (columns - column) ** 2 <= radius**2
-    return mask
-
-
-@pytest.mark.parametrize("distance", [18, 21, 24])
-def test_touching_disks_come_apart(distance):
-    mask = draw_disks((40, 40, 13), (40, 40 + distance, 13))
-    assert len(np.unique(cut_waists(mask))) == 3
-
-
-def test_one_disk_stays_one():
-    assert len(np.unique(cut_waists(draw_disks((40, 60, 25))))) == 2
-
-
-@pytest.mark.parametrize("angle", [0, 17, 45, 80])
-def test_a_rod_of_varying_width_stays_one(angle):
-    rows, columns = np.mgrid[:120, :120] - 60.0
-    turn = np.radians(angle)
-    along = columns * np.cos(turn) + rows * np.sin(turn)
-    across = rows * np.cos(turn) - columns * np.sin(turn)
-    rod = (abs(along) < 45) & (abs(across) < 5 + 0.5 * np.sin(along / 6))
-    assert len(np.unique(cut_waists(rod))) == 2
-
-
-def test_objects_are_numbered_without_gaps_and_know_their_class():
-    classes = np.full((80, 120), 1, np.uint8)
-    classes[draw_disks((20, 20, 10), (60, 20, 10))] = 2
-    classes[draw_disks((40, 80, 12))] = 3
-    classes[5, 110] = 3
-    objects, values = separate_objects(classes, background=1)
-    assert objects.dtype == np.int32
-    np.testing.assert_array_equal(values, [0, 2, 2, 3])
-    for label in (1, 2, 3):
-        assert (classes[objects == label] == values[label]).all()
-    assert objects[5, 110] == 0  # a single pixel is no object
-
-
-def test_a_hole_is_filled_but_an_object_of_another_class_in_it_stays():
-    classes = np.full((60, 60), 1, np.uint8)
-    classes[draw_disks((30, 30, 25), shape=(60, 60))] = 3
-    classes[draw_disks((30, 30, 8), shape=(60, 60))] = 2
-    classes[14, 30] = 1
-    objects, values = separate_objects(classes, background=1)
-    assert list(values) == [0, 2, 3]
-    assert objects[30, 30] == 1
-    assert objects[14, 30] == 2
-
-
-def test_pixels_that_were_not_predicted_form_no_object():
-    objects, values = separate_objects(np.zeros((20, 20), np.uint8), background=1)
-    assert not objects.any()
-    assert list(values) == [0]
-
-
-def test_a_class_that_fills_the_whole_image_is_one_object():
-    objects, values = separate_objects(np.full((30, 40), 2, np.uint8), background=1)
-    assert (objects == 1).all()
-    assert list(values) == [0, 2]

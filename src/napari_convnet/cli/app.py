@@ -24,6 +24,7 @@ from napari_convnet.cli.data_options import (
     TestFraction,
 )
 from napari_convnet.cli.networks import networks
+from napari_convnet.cli.object_options import with_object_options
 from napari_convnet.cli.options import (
     ClassNames,
     Device,
@@ -142,6 +143,7 @@ def train_segment(
 
 
 @app.command()
+@with_object_options
 def predict(
     model: Annotated[
         str,
@@ -160,13 +162,15 @@ def predict(
         ),
     ] = None,
     device: Device = "auto",
+    objects: Any = None,
 ) -> None:
     """Apply a model to images.
 
     A classifier writes `predictions.csv`; a segmentation writes `STEM_classes.tif` and
-    `STEM_objects.tif` for every image; a model that locates writes `positions.csv` and
-    `STEM_positions.png`. An image that cannot be read is named and left out. imagenet:mobilenet_v2 and its
-    kind print the five most probable of ImageNet's 1,000 names, and write `names.csv` into the folder, if any.
+    `STEM_objects.tif` for every image, and `objects.csv` with one line for each object; a model that
+    locates writes `positions.csv` and `STEM_positions.png`. An image that cannot be read is named and left
+    out. imagenet:mobilenet_v2 and its kind print the five most probable of ImageNet's 1,000 names, and write
+    `names.csv` into the folder, if any.
     """
     if model.startswith("imagenet:"):
         from napari_convnet.cli.imagenet import name_files
@@ -179,7 +183,7 @@ def predict(
         raise UserError("CN-506", "--weights only belongs to imagenet:NAME.")
     from napari_convnet.cli.apply import predict_files
 
-    predict_files(Path(model), inputs, output, device)
+    predict_files(Path(model), inputs, output, device, objects)
 
 
 @app.command()

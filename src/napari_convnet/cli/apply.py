@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import typer
 
+from napari_convnet.atomic import write_atomically
 from napari_convnet.cli.class_data import DataOptions, list_class_data
 from napari_convnet.cli.console import follow, format_value, print_table, say
 from napari_convnet.cli.inputs import (
@@ -26,6 +27,7 @@ from napari_convnet.cli.locating import (
     locate_files,
     print_located,
 )
+from napari_convnet.cli.position_files import pixel_size_um
 from napari_convnet.cli.reports import (
     check_file,
     make_folder,
@@ -36,13 +38,22 @@ from napari_convnet.cli.reports import (
 from napari_convnet.devices import choose_device
 from napari_convnet.errors import UserError
 from napari_convnet.evaluation import evaluate_classification, evaluate_segmentation, versions
+from napari_convnet.exchange.tables import table_bytes
 from napari_convnet.folders import group_names
 from napari_convnet.images import CleanImage, repeat_grey
 from napari_convnet.model_file import Model, load_model
-from napari_convnet.prediction import check_model_fits, classify_images, segment_image
+from napari_convnet.prediction import (
+    PixelSize,
+    Segmentation,
+    check_model_fits,
+    classify_images,
+    measure_objects,
+    segment_image,
+)
 from napari_convnet.progress import Progress
 from napari_convnet.samples import images_held_out
 from napari_convnet.scores import as_text
+from napari_convnet.settings import ObjectSettings
 from napari_convnet.training import run
 
 #: Images that are in memory at once.
@@ -67,7 +78,13 @@ class EvaluationData:
     positions: Path | None = None
 
 
-def predict_files(model_path: Path, inputs: Sequence[Path], output: Path, device: str) -> None:
+def predict_files(
+    model_path: Path,
+    inputs: Sequence[Path],
+    output: Path,
+    device: str,
+    objects: ObjectSettings | None = None,
+) -> None:
     """Apply a model to image files; a file that cannot be used is named and the rest goes on."""
     model = load_model(model_path)
     choose_device(device)
@@ -80,7 +97,9 @@ def predict_files(model_path: Path, inputs: Sequence[Path], output: Path, device
         failures = follow(locate_files(model, sources, output, device), "locating")
         files = sources
     else:
-        failures = follow(_segment_files(model, files, output, device), "segmenting")
+        failures = follow(
+            _segment_files(model, files, output, device, objects or ObjectSettings()), "segmenting"
+        )
     for path, reason in failures.items():
         say(f"{path}: {reason}", "red")
     say(f"{len(files) - len(failures)} of {len(files)} images predicted; results are in {output}")
@@ -121,10 +140,12 @@ def _read_fitting(model: Model, path: Path) -> CleanImage:
 
 
 def _segment_files(
-    model: Model, files: Sequence[Path], output: Path, device: str
+    model: Model, files: Sequence[Path], output: Path, device: str, objects: ObjectSettings
 ) -> Generator[Progress, None, Failures]:
     failures: Failures = {}
     stems: set[str] = set()
+    columns: tuple[str, ...] = ()
+    rows: list[tuple[Any, ...]] = []
     for done, path in enumerate(files, start=1):
         try:
             if path.stem in stems:
@@ -132,15 +153,31 @@ def _segment_files(
                     "CN-638",
                     f"Another image is called '{path.stem}', too; predict it into another folder.",
                 )
-            result = run(segment_image(model, read_aloud(path), device=device))
+            image = read_aloud(path)
+            result = run(segment_image(model, image, objects=objects, device=device))
         except UserError as error:
             failures[path] = f"{error.code} {error.message}"
         else:
             stems.add(path.stem)
             write_tiff(output / f"{path.stem}_classes.tif", result.classes)
             write_tiff(output / f"{path.stem}_objects.tif", result.objects.astype(np.uint32))
+            table = _measure(model, image, result, path)
+            columns = ("file", *table)
+            values = (column.tolist() for column in table.values())
+            rows += [(str(path), *row) for row in zip(*values, strict=True)]
         yield Progress(done=done, total=len(files), text=f"{done} of {len(files)} images")
+    if columns:
+        write_atomically(output / "objects.csv", table_bytes(columns, rows))
     return failures
+
+
+def _measure(
+    model: Model, image: CleanImage, result: Segmentation, path: Path
+) -> dict[str, np.ndarray]:
+    side = pixel_size_um(path)
+    size = PixelSize() if side is None else PixelSize(side, side, "micrometer")
+    names = [model.card.classes[value - 1].name for value in result.object_values[1:]]
+    return run(measure_objects(result.objects, names, image, model.card.channels, size))
 
 
 def evaluate_model(

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from napari_convnet.first_labels.settings import CellSettings, Level
+from napari_convnet.separation import fill_holes, number_objects
 
 # All lengths below are in cell diameters.
 _SMOOTHING = 0.03
@@ -41,8 +42,7 @@ def find_cells(pixels: np.ndarray, settings: CellSettings, level: Level) -> np.n
     diameters = settings.diameters(mask.ndim)
     cell = float(np.prod(diameters)) * (math.pi / 4 if mask.ndim == 2 else math.pi / 6)
     is_kept = np.bincount(labels.ravel(), minlength=1) >= max(1.0, _SMALLEST_SHARE * cell)
-    is_kept[0] = False
-    return np.where(is_kept, np.cumsum(is_kept), 0).astype(np.int32)[labels]
+    return number_objects(labels, is_kept)
 
 
 def grey_pixels(pixels: np.ndarray, weights: tuple[float, ...]) -> np.ndarray:
@@ -74,16 +74,6 @@ def _enlarge(coarse: np.ndarray, step: int, size: int, axis: int) -> np.ndarray:
     weight = (place - lower).astype(np.float32)
     weight = weight[:, None] if axis == -2 else weight
     return np.take(coarse, lower, axis) * (1 - weight) + np.take(coarse, upper, axis) * weight
-
-
-def fill_holes(mask: np.ndarray, largest: float) -> np.ndarray:
-    """Fill holes of up to ``largest`` pixels in each plane of a mask."""
-    if mask.ndim == 3:
-        return np.stack([fill_holes(plane, largest) for plane in mask])
-    holes = ndimage.label(ndimage.binary_fill_holes(mask) & ~mask)[0]
-    is_filled = np.bincount(holes.ravel()) <= largest
-    is_filled[0] = False
-    return mask | is_filled[holes]
 
 
 def _separate(mask: np.ndarray, settings: CellSettings) -> np.ndarray:

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
-from napari_convnet.first_labels.finding import fill_holes, flatten, grey_pixels
+from napari_convnet.first_labels.finding import flatten, grey_pixels
 from napari_convnet.first_labels.settings import CellSettings, Colour, Level
+from napari_convnet.separation import fill_holes
 
 
 def suggest_settings(

@@ -11,7 +11,8 @@ from napari_convnet.prediction.classification import (
 )
 from napari_convnet.prediction.fitting import check_model_fits, normalisation_of
 from napari_convnet.prediction.imagenet import load_imagenet_network, name_image
-from napari_convnet.prediction.objects import separate_objects
+from napari_convnet.prediction.measuring import PixelSize, measure_objects
+from napari_convnet.prediction.objects import background_value, separate_objects
 from napari_convnet.prediction.positions import (
     LocatedFrames,
     LocatedPositions,
@@ -25,14 +26,17 @@ __all__ = [
     "Classification",
     "LocatedFrames",
     "LocatedPositions",
+    "PixelSize",
     "PredictionInterrupted",
     "Segmentation",
+    "background_value",
     "check_model_fits",
     "classify_images",
     "classify_objects",
     "load_imagenet_network",
     "locate_in_frames",
     "locate_positions",
+    "measure_objects",
     "name_image",
     "normalisation_of",
     "object_centres",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,11 +13,15 @@ from torch import Tensor
 from napari_convnet.images import CleanImage, ImageNote, LazyImage
 from napari_convnet.model_file import Model
 from napari_convnet.prediction.fitting import check_model_fits, check_result_fits
-from napari_convnet.prediction.objects import separate_objects
+from napari_convnet.prediction.objects import background_value, separate_objects
 from napari_convnet.prediction.reading import NormalisedImage, PredictionInterrupted
 from napari_convnet.prediction.tile_by_tile import predict_tiles
 from napari_convnet.prediction.tiles import Tile
-from napari_convnet.progress import Progress
+from napari_convnet.progress import Progress, run
+from napari_convnet.settings import ObjectSettings
+
+#: How objects are formed where nobody says anything else.
+_DEFAULTS = ObjectSettings()
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ def segment_image(
     image: CleanImage | LazyImage,
     *,
     tile_size: int = 512,
-    smallest_object: int = 20,
+    objects: ObjectSettings = _DEFAULTS,
     device: str = "auto",
     stop: threading.Event | None = None,
 ) -> Generator[Progress, None, Segmentation]:
@@ -58,10 +62,11 @@ def segment_image(
     tile_size
         Side in pixels of the tiles that are predicted at once; the result does not depend on it,
         because tiles overlap by what the network can see.
-    smallest_object
-        Objects of fewer pixels are left out.
+    objects
+        How the mask becomes objects.
     stop
-        Looked at after every tile; pixels that were not reached are 0.
+        Looked at after every tile; pixels that were not reached are 0. A stop while touching objects are
+        cut leaves them uncut.
 
     Raises
     ------
@@ -81,11 +86,14 @@ def segment_image(
     problem = yield from predict_tiles(
         model, pixels, image.shape, keep, tile_size=tile_size, device=device, stop=stop
     )
-    # Without a class called background every class forms objects.
-    entries = enumerate(model.card.classes, start=1)
-    background = next((value for value, entry in entries if entry.is_background), 0)
-    objects, values = separate_objects(classes, background, smallest_object)
-    result = Segmentation(classes, objects, values, pixels.notes)
+    background = background_value(model)
+    if stop is not None and stop.is_set():
+        found = run(separate_objects(classes, background, objects))
+    else:
+        found = yield from separate_objects(classes, background, objects, stop=stop)
+    if found is None:
+        found = run(separate_objects(classes, background, replace(objects, touching="off")))
+    result = Segmentation(classes, *found, pixels.notes)
     if problem is not None:
         raise PredictionInterrupted(problem, result) if classes.any() else problem
     return result

@@ -13,10 +13,11 @@ from napari_convnet.widgets.controls import push_button, row, scrolling_column, 
 from napari_convnet.widgets.dock import Dock
 from napari_convnet.widgets.messages import guarded
 from napari_convnet.widgets.model_bar import ModelBar
-from napari_convnet.widgets.prediction_result import Prediction
+from napari_convnet.widgets.objects_panel import ObjectsPanel
+from napari_convnet.widgets.prediction_result import Prediction, describe_objects
 from napari_convnet.widgets.prediction_runner import PredictionRunner
 from napari_convnet.widgets.result_table import ResultTable
-from napari_convnet.widgets.source import current_plane, find_by_id
+from napari_convnet.widgets.source import Source, current_plane, find_by_id
 from napari_convnet.widgets.source_picker import SourcePicker
 
 
@@ -40,11 +41,12 @@ class PredictDock(Dock):
         self.predict_button = push_button(
             "Predict", "Apply the model to the chosen image.", self.predict
         )
-        self.stop_button = push_button("Stop", "Stop and keep what is done.", self.runner.stop)
+        self.stop_button = push_button("Stop", "Stop and keep what is done.", self.stop)
         self.bar = QProgressBar()
         self.bar.setAccessibleName("Prediction progress")
         self.bar.setTextVisible(False)
         self.result = text_line("Result of prediction")
+        self.objects = ObjectsPanel(self, self.session)
         self.result_table = ResultTable()
         self.result_table.hide()
         self.result_table.chosen.connect(self.go_to)
@@ -57,6 +59,7 @@ class PredictDock(Dock):
         column.addLayout(row(self.predict_button, self.stop_button))
         column.addWidget(self.bar)
         column.addWidget(self.result)
+        column.addWidget(self.objects)
         column.addWidget(self.result_table)
         column.addWidget(self.table_button)
         column.addStretch()
@@ -70,9 +73,11 @@ class PredictDock(Dock):
         self.runner.said.connect(self.result.setText)
         self.runner.progressed.connect(self._show_progress)
         self.runner.shown.connect(self._keep)
+        self.objects.slot.changed.connect(self._show_state)
+        self.objects.made.connect(self._keep_objects)
         self.offer(
             predict=self.predict, save_table=self.save_table, save_model=self.model_bar.save,
-            load_model=self.model_bar.load, stop_prediction=self.runner.stop,
+            load_model=self.model_bar.load, stop_prediction=self.stop,
         )  # fmt: skip
 
     def release(self) -> None:
@@ -88,7 +93,8 @@ class PredictDock(Dock):
     def _show_state(self) -> None:
         state, model = self.runner.state, self.session.model
         self.predict_button.setEnabled(state == "idle" and model is not None)
-        self.stop_button.setEnabled(state == "running")
+        self.stop_button.setEnabled("running" in (state, self.objects.slot.state))
+        self.objects.setVisible(model is None or model.card.task == "segment")
         self.table_button.setEnabled(self.table is not None)
         self.picker.show_cells(model is None or model.card.task == "classify")
         if model is None:
@@ -109,9 +115,21 @@ class PredictDock(Dock):
         self.result_table.setVisible(len(found.table) > 0)
         self._show_state()
 
+    def _keep_objects(self, found: Prediction, source: Source) -> None:
+        self.runner.shown_source = source
+        self._keep(found)
+        self.result.setText(describe_objects(found))
+
     def predict(self) -> None:
         """Apply the current model to the chosen image."""
+        self.objects.cancel()
+        self.runner.object_settings = self.objects.value()
         self.runner.start()
+
+    def stop(self) -> None:
+        """Stop predicting, or forming objects."""
+        self.runner.stop()
+        self.objects.slot.request_stop()
 
     def go_to(self, row: int) -> None:
         """Show the place of a row of the table: its plane, and where it is in there."""
@@ -148,5 +166,8 @@ class PredictDock(Dock):
         return "objects.csv" if self.table.places is None else f"{kind}.csv"
 
     def _write_table(self, path: Path) -> None:
-        write_atomically(path, self.table.table.to_csv(index=False).encode())
+        table = self.table.table
+        if self.table.objects is not None:  # only napari calls a label an index
+            table = table.rename(columns={"index": "label"})
+        write_atomically(path, table.to_csv(index=False).encode())
         self.result.setText(f"Table saved: {path.name}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +12,7 @@ import pandas as pd
 
 from napari_convnet.errors import UserError
 from napari_convnet.progress import Progress
+from napari_convnet.widgets.objects_job import ObjectOptions, segmented_steps
 from napari_convnet.widgets.planes import Planes, image_of
 from napari_convnet.widgets.position_prediction import locate_steps
 from napari_convnet.widgets.prediction_result import Prediction
@@ -24,11 +24,17 @@ if TYPE_CHECKING:
 
 
 def prediction_steps(
-    model: Model, arrays: PlaneArrays, centres: np.ndarray, device: str, stop: threading.Event
+    model: Model,
+    arrays: PlaneArrays,
+    centres: np.ndarray,
+    device: str,
+    options: ObjectOptions,
+    stop: threading.Event,
 ) -> Generator[Progress, None, Prediction]:
     """Apply a model to a plane; runs in the worker.
 
-    ``centres`` ``(N, 2)`` are the picked patches, used where there is no label layer.
+    ``centres`` ``(N, 2)`` are the picked patches, used where there is no label layer; ``options`` say how a
+    mask becomes objects.
     """
     yield Progress(done=0, total=0, text="preparing the image")
     from napari_convnet.prediction import (
@@ -41,17 +47,20 @@ def prediction_steps(
     image = image_of(arrays)
     check_model_fits(model, model.card.task, image)
     if model.card.task == "segment":
-        steps, finish = segment_image(model, image, device=device, stop=stop), _segmented
+        steps = segment_image(model, image, objects=options.settings, device=device, stop=stop)
     else:
         cells = _cells(arrays, centres, image.name)
         steps = classify_objects(model, image, *cells, device=device, stop=stop)
-        finish = partial(_classified, label_plane=arrays.labels)
     problem = ""
     try:
         result = yield from steps
     except PredictionInterrupted as interrupted:
         result, problem = interrupted.result, interrupted.message
-    found = finish(result, [entry.name for entry in model.card.classes])
+    names = [entry.name for entry in model.card.classes]
+    if model.card.task == "segment":
+        found = yield from segmented_steps(result, names, arrays, image, options, stop)
+    else:
+        found = _classified(result, names, arrays.labels)
     return replace(found, notes=result.notes, problem=problem)
 
 
@@ -95,17 +104,3 @@ def _classified(result, names: list[str], label_plane: np.ndarray | None) -> Pre
     return Prediction(
         "classify", np.where(known, result.values[row], 0).astype(np.uint8), None, table
     )
-
-
-def _segmented(result, names: list[str]) -> Prediction:
-    return Prediction("segment", result.classes, result.objects, _segment_table(result, names))
-
-
-def _segment_table(result, names: list[str]) -> pd.DataFrame:
-    from napari_convnet.prediction import object_centres
-
-    labels, centres = object_centres(result.objects)
-    return pd.DataFrame({
-        "index": labels, "class": [names[v - 1] for v in result.object_values[labels]],
-        "area": np.bincount(result.objects.ravel())[labels], "y": centres[:, 0], "x": centres[:, 1],
-    })  # fmt: skip

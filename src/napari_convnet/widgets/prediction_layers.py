@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from napari.layers import Labels
+from napari.components import ViewerModel
+from napari.layers import Labels, Layer
 from napari.utils.notifications import show_warning
 
 from napari_convnet.classes import ClassInfo
 from napari_convnet.errors import UserError
+from napari_convnet.settings import ObjectSettings
 from napari_convnet.widgets.layers import (
     MARK,
     add_or_update,
@@ -19,9 +23,11 @@ from napari_convnet.widgets.layers import (
     find_layer,
     image_data,
     layer_id,
+    mark_of,
     objects_layer_data,
     set_object_features,
 )
+from napari_convnet.widgets.objects_job import settings_of
 from napari_convnet.widgets.placement import placement_of
 from napari_convnet.widgets.position_layers import refuse_locked, show_positions
 from napari_convnet.widgets.prediction_result import Prediction
@@ -65,15 +71,46 @@ def show_prediction(
         )
     kinds = ("predicted-classes",) if cells is not None else ("predicted-mask", "predicted-objects")
     refuse_locked([find_layer(session.viewer, kind, layer_id(below)) for kind in kinds])
-    show = partial(_show_labels, session, below, arrays.plane, shape, {"model": model.card.name})
+    names = {"model": model.card.name}
+    show = partial(_show_labels, session, below, arrays.plane, shape)
     if result.task == "classify":
-        show("predicted-classes", "predicted", result.class_map, classes)
+        show(names, "predicted-classes", "predicted", result.class_map, classes)
         _describe_cells(cells, result.table)
         return
-    show("predicted-mask", "mask", result.class_map, classes)
-    objects = show("predicted-objects", "objects", result.objects, None)
+    entries = enumerate(model.card.classes, start=1)
+    background = next((value for value, entry in entries if entry.is_background), 0)
+    show(names | {"background": background}, "predicted-mask", "mask", result.class_map, classes)
+    show_objects(session, below, arrays.plane, result, names)
+
+
+def show_objects(
+    session: Session,
+    image: Layer,
+    plane: tuple[int, ...],
+    result: Prediction,
+    names: Mapping[str, Any],
+) -> None:
+    """Show the objects of a plane of an image with their table; ``names`` are facts for the layer's mark.
+
+    Raises
+    ------
+    UserError
+        CN-403 if the layer of objects is locked.
+    """
+    shape = image_data(image).array.shape[: image.ndim]
+    facts = {**names, "objects": asdict(result.object_settings)}
+    kind = "predicted-objects"
+    objects = _show_labels(
+        session, image, plane, shape, facts, kind, "objects", result.objects, None
+    )
     objects.contour = objects.contour or 2
     set_object_features(objects, result.table)
+
+
+def shown_settings(viewer: ViewerModel, image: Layer) -> ObjectSettings:
+    """Return how the objects that are shown for an image were formed, or the default."""
+    layer = find_layer(viewer, "predicted-objects", layer_id(image))
+    return settings_of(mark_of(layer)) if layer is not None else ObjectSettings()
 
 
 def _describe_cells(cells: Labels, table: pd.DataFrame) -> None:

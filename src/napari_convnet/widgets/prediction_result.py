@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from napari_convnet.images import ImageNote
+from napari_convnet.settings import ObjectSettings
 
 if TYPE_CHECKING:
     from napari_convnet.model_file import Model
@@ -39,6 +40,8 @@ class Prediction:
         Whether they are one thing's, one in each frame.
     n_planes
         In how many planes positions were looked for.
+    object_settings
+        How the objects were formed, if they were.
     """
 
     task: str
@@ -52,6 +55,7 @@ class Prediction:
     shape: tuple[int, ...] = ()
     is_film: bool = False
     n_planes: int = 1
+    object_settings: ObjectSettings | None = None
 
 
 def describe_prediction(model: Model, result: Prediction) -> str:
@@ -70,6 +74,13 @@ def describe_prediction(model: Model, result: Prediction) -> str:
         what = "position" if len(result.table) == 1 else "positions"
         what += f" in {result.n_planes:,} planes" if result.n_planes > 1 else ""
     return f"{len(result.table):,} {what}: {found}" if len(result.table) else f"No {what} found."
+
+
+def describe_objects(result: Prediction) -> str:
+    """Say in one line which objects were formed from a mask."""
+    counts = result.table["class"].value_counts(sort=False)
+    found = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+    return f"{len(result.table):,} objects: {found}" if found else "No objects found."
 
 
 def _describe_whole(result: Prediction) -> str:

@@ -11,17 +11,19 @@ from qtpy.QtWidgets import QWidget
 
 from napari_convnet.errors import UserError
 from napari_convnet.progress import Progress
+from napari_convnet.settings import ObjectSettings
 from napari_convnet.widgets.background import JobResult, MakeSteps
 from napari_convnet.widgets.image_notes import new_notes
 from napari_convnet.widgets.job_slot import JobSlot
 from napari_convnet.widgets.messages import guarded
+from napari_convnet.widgets.objects_job import options_for
 from napari_convnet.widgets.planes import Planes, planes_of
 from napari_convnet.widgets.prediction_job import plane_steps, prediction_steps
-from napari_convnet.widgets.prediction_layers import show_prediction
+from napari_convnet.widgets.prediction_layers import show_prediction, shown_settings
 from napari_convnet.widgets.prediction_result import Prediction, describe_prediction
 from napari_convnet.widgets.preferences import read_preferences
 from napari_convnet.widgets.session import Session
-from napari_convnet.widgets.source import PlaneArrays, Source, copy_plane
+from napari_convnet.widgets.source import PlaneArrays, Source, copy_plane, source_layers
 
 
 class PredictionRunner(QObject):
@@ -37,6 +39,8 @@ class PredictionRunner(QObject):
         self._session = session
         self._slot = JobSlot(dock)
         self.shown_source = Source()
+        #: How a mask becomes objects; None: as the objects that are shown, or else the default.
+        self.object_settings: ObjectSettings | None = None
         self._slot.changed.connect(self.changed)
 
     @property
@@ -70,8 +74,11 @@ class PredictionRunner(QObject):
         if takes_whole and arrays.labels is None and not len(centres):
             self._run_planes(planes_of(viewer, source), source, model, after)
             return
+        image = source_layers(viewer, source)[0][0]
+        settings = self.object_settings or shown_settings(viewer, image)
+        options = options_for(image, settings)
         self._run(
-            lambda stop: prediction_steps(model, arrays, centres, device, stop),
+            lambda stop: prediction_steps(model, arrays, centres, device, options, stop),
             lambda result: self._on_done(result, source, arrays, model, after),
         )
 

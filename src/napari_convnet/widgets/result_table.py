@@ -61,6 +61,7 @@ class ResultTable(QTableView):
         self.setTabKeyNavigation(False)
         self.setWordWrap(False)
         self.verticalHeader().hide()
+        self.horizontalHeader().setResizeContentsPrecision(0)  # the rows in sight, not a thousand
         self._row_height = self.fontMetrics().height() + 2 * _PADDING
         self.verticalHeader().setDefaultSectionSize(self._row_height)
         self.clicked.connect(lambda index: self.chosen.emit(index.row()))
