@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from dock_helpers import press
@@ -156,3 +159,40 @@ def test_no_cells_is_said_and_makes_no_layer(desk, panel):
 def test_without_an_image_nothing_can_be_made(desk, panel):
     open_panel(desk, panel)
     assert not panel.make_button.isEnabled()
+
+
+OPENED_AGAIN = """
+import os
+import napari, numpy as np
+from qtpy.QtTest import QTest
+viewer = napari.Viewer()
+viewer.add_image(np.random.default_rng(0).integers(0, 99, (200, 200)).astype(np.uint8))
+_, dock = viewer.window.add_plugin_dock_widget("napari-convnet", "Annotate")
+from napari_convnet.widgets.first_labels_panel import FirstLabelsPanel
+panel = dock.findChild(FirstLabelsPanel)
+for n_shown in (2, 1, 2, 1):
+    panel.toggle.click()
+    while len(viewer.layers) != n_shown:
+        QTest.qWait(20)
+    QTest.qWait(200)
+print("drawn twice", flush=True)
+os._exit(0)
+"""
+
+
+def test_a_preview_that_is_closed_and_opened_again_is_drawn_in_a_window_on_screen():
+    done = subprocess.run(
+        [sys.executable, "-c", OPENED_AGAIN], capture_output=True, text=True, timeout=120
+    )
+    assert "drawn twice" in done.stdout, done.stderr[-2000:]
+
+
+def test_the_part_that_was_looked_at_is_framed(desk, panel):
+    sample = read_sample("nuclei_1")
+    desk.viewer.add_image(sample.image[0], name="DNA")
+    open_panel(desk, panel)
+    [preview] = preview_of(desk.viewer)
+    frame = preview.data.max()
+    assert (preview.data[[0, 1, -2, -1]] == frame).all()
+    assert (preview.data[:, [0, 1, -2, -1]] == frame).all()
+    assert not (preview.data[2:-2, 2:-2] == frame).any()

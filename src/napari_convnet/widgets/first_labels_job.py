@@ -95,7 +95,7 @@ class Memory:
 
 @dataclass(frozen=True, eq=False)
 class Preview:
-    """Cells of a part of an image: their ``outlines``, as labels, belong where ``origin`` says."""
+    """Cells of a part of an image: their ``outlines`` and its own, as labels, belong where ``origin`` says."""
 
     outlines: np.ndarray
     n_cells: int
@@ -123,7 +123,7 @@ def preview_cells(
         *(0 if isinstance(index, slice) else index for index in image.region),
         *(part.start for part in window),
     )
-    outlines = _outlines(labels).reshape((1,) * n_single + labels.shape)
+    outlines = _with_frame(_outlines(labels)).reshape((1,) * n_single + labels.shape)
     warm_up_labels(outlines.dtype)
     return Preview(outlines, int(labels.max(initial=0)), origin, settings)
 
@@ -142,6 +142,18 @@ def _outlines(labels: np.ndarray) -> np.ndarray:
     size = (1,) * (labels.ndim - 2) + (5, 5)
     is_inside = ndimage.minimum_filter(labels, size) == ndimage.maximum_filter(labels, size)
     return np.where(is_inside, 0, labels)
+
+
+def _with_frame(outlines: np.ndarray) -> np.ndarray:
+    """Outline the part itself, too, as a label that no cell has.
+
+    napari's bounding box would do it, but where Mesa draws without a graphics card the process dies when a
+    second layer with one is drawn after the first was removed (napari 0.9.2, vispy 0.17).
+    """
+    rows, columns = outlines.shape[-2:]
+    frame = np.ones((rows, columns), bool)
+    frame[2 : rows - 2, 2 : columns - 2] = False
+    return np.where(frame, np.iinfo(outlines.dtype).max, outlines)
 
 
 def make_labels(

@@ -215,7 +215,6 @@ class FirstLabelsPanel(FirstLabelsForm):
         selected = set(viewer.layers.selection)
         layer = viewer.add_labels(data, **arguments)
         layer.editable = False
-        layer.bounding_box.visible = True
         viewer.layers.selection = selected
 
     def _remove_preview(self) -> None:
