@@ -31,6 +31,33 @@ def data_folder() -> Path:
     return Path(folder)
 
 
+@pytest.fixture(scope="module")
+def segmenter():
+    """Return a model that tells blobs from background."""
+    from synthetic_pictures import train_segmenter
+
+    return train_segmenter()
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    """Return a model that tells disks from squares."""
+    from synthetic_pictures import train_classifier
+
+    return train_classifier()
+
+
+@pytest.fixture(scope="module")
+def mobilenet():
+    """Return weights for ImageNet's classes, as random as they begin."""
+    import torch
+
+    from napari_convnet.networks import build_network
+
+    torch.manual_seed(0)
+    return build_network("mobilenet_v2", 3, 1000).state_dict()
+
+
 @pytest.fixture(autouse=True)
 def _disable_qt_warnings() -> None:
     """Take the place of a fixture of napari's that would import Qt for every core test."""

@@ -6,16 +6,8 @@ from PIL import Image
 
 from napari_convnet.classes import ClassInfo, make_classes
 from napari_convnet.exchange import ExportOptions, Pixels, export_project, import_files
+from napari_convnet.progress import run
 from napari_convnet.project import Project, content_hash
-
-
-def run(steps):
-    """Exhaust a generator and return what it returns."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
 
 
 def export(project, format_name, out, pixels=None, **options):

@@ -25,19 +25,7 @@ from napari_convnet.scores import Scores
 from synthetic_pictures import (
     draw_blobs,
     draw_shape,
-    train_classifier,
-    train_segmenter,
 )
-
-
-@pytest.fixture(scope="module")
-def segmenter():
-    return train_segmenter()
-
-
-@pytest.fixture(scope="module")
-def classifier():
-    return train_classifier()
 
 
 @pytest.fixture

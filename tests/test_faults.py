@@ -25,7 +25,7 @@ from napari_convnet.samples import (
     SegmentationSet,
 )
 from napari_convnet.settings import TrainingSettings
-from synthetic_pictures import shape_set, train_segmenter
+from synthetic_pictures import shape_set
 
 ONE_EPOCH = TrainingSettings(epochs=1, device="cpu")
 
@@ -94,11 +94,6 @@ def test_odd_and_prime_sizes_come_back_exactly(segmenter, shape):
     result = run(segment_image(segmenter, image, tile_size=128))
     assert result.classes.shape == result.objects.shape == shape
     assert (result.classes > 0).all()
-
-
-@pytest.fixture(scope="module")
-def segmenter():
-    return train_segmenter()
 
 
 @pytest.fixture(scope="module")

@@ -30,13 +30,6 @@ from napari_convnet.training.logistic import fit_logistic
 from synthetic_pictures import blob_set, draw_shape
 from transfer_helpers import QUICK, code_of, colour_set, quick_model
 
-
-@pytest.fixture(scope="module")
-def mobilenet():
-    torch.manual_seed(0)
-    return build_network("mobilenet_v2", 3, 1000).state_dict()
-
-
 # Features to a logistic regression
 
 

@@ -18,6 +18,7 @@ from napari_convnet.first_labels import (
     sample_image,
     suggest_settings,
 )
+from napari_convnet.progress import run
 from napari_convnet.sample_data import read_sample
 from napari_convnet.scores import match_objects
 
@@ -109,18 +110,10 @@ def test_a_volume_is_one_piece_and_planes_are_not():
     assert f1(sample.labels, labels) > 0.8
     level = measure_level(sample_image(sample.image, (0,), False, "image"), settings)
     steps = label_image(sample.image, [(0,), (2,)], settings, level, "stack", threading.Event())
-    planes = exhaust(steps)
+    planes = run(steps)
     assert not planes[1].any()
     both = np.intersect1d(planes[0], planes[2])
     assert both.tolist() == [0]
-
-
-def exhaust(steps):
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
 
 
 def test_tiles_find_what_one_piece_finds(monkeypatch):
@@ -130,7 +123,7 @@ def test_tiles_find_what_one_piece_finds(monkeypatch):
     level = measure_level(sample, settings)
     whole = find_cells(read_block(image, (slice(None),) * 2, False, "image"), settings, level)
     monkeypatch.setattr(tiles, "_TILE_VOXELS", 150**2)
-    tiled = exhaust(label_image(image, [()], settings, level, "image", threading.Event()))
+    tiled = run(label_image(image, [()], settings, level, "image", threading.Event()))
     assert tiled.max() == len(np.unique(tiled)) - 1
     assert f1(whole, tiled) == 1.0
 
@@ -143,7 +136,7 @@ def test_a_stop_ends_it():
     steps = label_image(image, [()], settings, measure_level(sample, settings), "image", stop)
     next(steps)
     stop.set()
-    assert exhaust(steps) is None
+    assert run(steps) is None
 
 
 def test_gaps_are_no_cells():

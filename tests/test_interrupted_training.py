@@ -32,6 +32,7 @@ from napari_convnet.training import (
     TrainingInterrupted,
     repeat_run,
 )
+from training_helpers import listen
 
 SETTINGS = TrainingSettings(epochs=6, batch_size=8, device="cpu")
 
@@ -94,17 +95,6 @@ def test_before_the_first_epoch_there_is_nothing_to_keep(samples, monkeypatch):
 
 
 SMALL = {"width": 4, "blocks": 1}
-
-
-def listen(steps, react=lambda event: None):
-    """Return all events and the model; ``react`` sees each event as it comes."""
-    events = []
-    while True:
-        try:
-            events.append(next(steps))
-        except StopIteration as end:
-            return events, end.value
-        react(events[-1])
 
 
 def told(events):

@@ -17,17 +17,7 @@ from napari_convnet.prediction import (
     classify_objects,
     segment_image,
 )
-from synthetic_pictures import draw_blobs, train_classifier, train_segmenter
-
-
-@pytest.fixture(scope="module")
-def segmenter():
-    return train_segmenter()
-
-
-@pytest.fixture(scope="module")
-def classifier():
-    return train_classifier()
+from synthetic_pictures import draw_blobs
 
 
 def lazy(array, plane=(), axes="YX", name="slide"):

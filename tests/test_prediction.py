@@ -20,19 +20,7 @@ from napari_convnet.prediction.tiles import cut_tiles
 from synthetic_pictures import (
     blob_image,
     draw_shape,
-    train_classifier,
-    train_segmenter,
 )
-
-
-@pytest.fixture(scope="module")
-def segmenter():
-    return train_segmenter()
-
-
-@pytest.fixture(scope="module")
-def classifier():
-    return train_classifier()
 
 
 def plate_of_shapes(n=16, seed=5):

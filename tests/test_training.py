@@ -24,6 +24,7 @@ from napari_convnet.training.best import Best, Mark
 from napari_convnet.training.measured import MeasuredClasses
 from napari_convnet.training.randomness import own_random
 from synthetic_pictures import blob_set, shape_set
+from training_helpers import listen
 
 SMALL = {"width": 4, "blocks": 2}
 QUICK = TrainingSettings(epochs=2, batch_size=16, device="cpu")
@@ -32,16 +33,6 @@ QUICK = TrainingSettings(epochs=2, batch_size=16, device="cpu")
 @pytest.fixture(scope="module")
 def shapes():
     return shape_set(40)
-
-
-def listen(steps):
-    """Return all events of a training and its model."""
-    events = []
-    while True:
-        try:
-            events.append(next(steps))
-        except StopIteration as end:
-            return events, end.value
 
 
 def epochs_of(events):
@@ -131,16 +122,16 @@ def test_stopping_keeps_a_usable_model(shapes, stop_at):
     stop = threading.Event()
     settings = TrainingSettings(epochs=50, batch_size=16)
     steps = train(shapes, settings=settings, network_settings=SMALL, stop=stop)
-    events = []
-    while True:
-        try:
-            events.append(next(steps))
-        except StopIteration as end:
-            model = end.value
-            break
-        if sum(isinstance(event, BatchFinished) for event in events) == stop_at:
+    batches = []
+
+    def stop_after_some(event):
+        if isinstance(event, BatchFinished):
+            batches.append(event)
+        if len(batches) == stop_at:
             stop.set()
-    assert sum(isinstance(event, BatchFinished) for event in events) == stop_at
+
+    events, model = listen(steps, stop_after_some)
+    assert len(batches) == stop_at
     assert model.card.scores["epochs_trained"] == len(epochs_of(events)) >= 1
     assert torch.isfinite(model.network(shapes.patches)).all()
     assert model.card.scores["validation"]["n"] == shapes.n_validation
@@ -231,16 +222,13 @@ def test_numbers_that_become_invalid_in_the_first_epoch_are_refused(shapes):
 def test_numbers_that_become_invalid_later_keep_the_best_model_and_are_told(shapes):
     samples = shape_set(40)
     settings = TrainingSettings(epochs=20, batch_size=16)
-    events = []
-    steps = train(samples, settings=settings, network_settings=SMALL)
-    while True:
-        try:
-            events.append(next(steps))
-        except StopIteration as end:
-            model = end.value
-            break
-        if isinstance(events[-1], EpochFinished) and events[-1].epoch == 2:
+
+    def spoil(event):
+        if isinstance(event, EpochFinished) and event.epoch == 2:
             samples.patches[:] = float("nan")
+
+    steps = train(samples, settings=settings, network_settings=SMALL)
+    events, model = listen(steps, spoil)
     assert isinstance(events[-1], StoppedEarly)
     assert "epoch 3" in events[-1].reason
     assert model.card.scores["warning"].startswith(events[-1].reason)

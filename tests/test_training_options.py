@@ -27,6 +27,7 @@ from napari_convnet.training.precision import cpu_knows_bfloat16, uses_bfloat16
 from napari_convnet.training.prefetch import prefetched
 from napari_convnet.training.schedules import Schedule
 from synthetic_pictures import blob_set, shape_set
+from training_helpers import listen
 
 SMALL = {"width": 4, "blocks": 2}
 
@@ -39,13 +40,7 @@ def shapes():
 def train_with(samples, **options):
     """Return all events and the model of a small training."""
     settings = TrainingSettings(**{"epochs": 2, "batch_size": 8, "device": "cpu", **options})
-    steps = train(samples, settings=settings, network_settings=SMALL)
-    events = []
-    while True:
-        try:
-            events.append(next(steps))
-        except StopIteration as end:
-            return events, end.value
+    return listen(train(samples, settings=settings, network_settings=SMALL))
 
 
 def epochs_of(events):
@@ -384,14 +379,7 @@ def test_an_exploding_loss_ends_the_training_with_the_last_good_model():
         gradient_clipping=0.0, schedule="constant", augment=False,
     )  # fmt: skip
     options = {"graph": json.dumps({"layers": layers})}
-    events = []
-    steps = train(spot_set(), "custom", settings, network_settings=options)
-    while True:
-        try:
-            events.append(next(steps))
-        except StopIteration as end:
-            model = end.value
-            break
+    events, model = listen(train(spot_set(), "custom", settings, network_settings=options))
     (stopped,) = [event for event in events if isinstance(event, StoppedEarly)]
     epochs, scores = epochs_of(events), model.card.scores
     assert scores["ended_by"] == "invalid numbers"

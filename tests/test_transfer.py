@@ -19,13 +19,6 @@ from napari_convnet.training import repeat_run, start_from_model
 from synthetic_pictures import blob_set, shape_set
 from transfer_helpers import QUICK, SMALL, code_of, colour_set, quick_model
 
-
-@pytest.fixture(scope="module")
-def mobilenet():
-    torch.manual_seed(0)
-    return build_network("mobilenet_v2", 3, 1000).state_dict()
-
-
 # A model of one's own
 
 

@@ -13,12 +13,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog
 from napari_convnet.images import lazy_plane
 from napari_convnet.widgets import planes
 from napari_convnet.widgets.layers import find_layer, layer_id
-from synthetic_pictures import draw_blobs, train_segmenter
-
-
-@pytest.fixture(scope="module")
-def segmenter():
-    return train_segmenter()
+from synthetic_pictures import draw_blobs
 
 
 def noise(shape=(64, 64), seed=0):

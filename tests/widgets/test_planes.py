@@ -12,6 +12,7 @@ from napari_convnet.progress import Progress
 from napari_convnet.widgets.planes import in_blocks, planes_of
 from napari_convnet.widgets.source import Source
 from napari_convnet.widgets.triton_guard import keep_triton_out
+from training_helpers import listen
 
 
 class OnServer:
@@ -37,28 +38,19 @@ def mean_steps(part):
     return found
 
 
-def drained(steps):
-    events = []
-    while True:
-        try:
-            events.append(next(steps))
-        except StopIteration as end:
-            return events, end.value
-
-
 def test_planes_are_counted_through_all_blocks_and_a_stop_keeps_what_is_done(viewer):
     layer = viewer.add_image(np.arange(150 * 72).reshape(150, 8, 9), axis_labels=("z", "y", "x"))
     planes = planes_of(viewer, Source((str(layer.unique_id),)))
     assert planes.axis_names == ("z", "y", "x")
     assert len(planes) == 150
-    events, (results, problem) = drained(in_blocks(planes, mean_steps, threading.Event()))
+    events, (results, problem) = listen(in_blocks(planes, mean_steps, threading.Event()))
     assert [event.done for event in events] == list(range(1, 151))
     assert events[-1].text == "plane 150 of 150"
     assert np.allclose(np.concatenate(results), layer.data.mean((1, 2)))
     assert problem == ""
     stop = threading.Event()
     stop.set()
-    _, (results, _) = drained(in_blocks(planes, mean_steps, stop))
+    _, (results, _) = listen(in_blocks(planes, mean_steps, stop))
     assert len(results) == 1
 
 
@@ -71,9 +63,9 @@ def test_planes_before_an_unreadable_one_are_kept_and_the_problem_is_said(viewer
         steps = in_blocks(planes, mean_steps, threading.Event())
         if not n_kept:
             with pytest.raises(UnreadableError, match="plane 3"):
-                drained(steps)
+                listen(steps)
             continue
-        _, (results, problem) = drained(steps)
+        _, (results, problem) = listen(steps)
         assert sum(map(len, results)) == n_kept
         assert "plane 140' cannot be read" in problem
         assert "predicted before is kept" in problem
