@@ -10,8 +10,7 @@ from qtpy.compat import isalive
 from qtpy.QtWidgets import QApplication
 
 from napari_convnet.errors import UserError
-from napari_convnet.project import Project
-from napari_convnet.project.runs import Runs
+from napari_convnet.project import Project, runs
 from napari_convnet.widgets import background
 
 
@@ -28,14 +27,14 @@ def train(desk):
 @pytest.fixture
 def writers(monkeypatch):
     """The threads that write models; each waits until the gate is open."""
-    threads, write, gate = [], Runs._write_model, threading.Event()
+    threads, write, gate = [], runs.write_parts, threading.Event()
 
-    def noted(runs, run_id, model):
+    def noted(*arguments):
         threads.append(threading.current_thread())
         assert gate.wait(60)
-        write(runs, run_id, model)
+        write(*arguments)
 
-    monkeypatch.setattr(Runs, "_write_model", noted)
+    monkeypatch.setattr(runs, "write_parts", noted)
     threads_and_gate = (threads, gate)
     yield threads_and_gate
     gate.set()
@@ -91,7 +90,7 @@ def test_a_write_that_napari_stops_before_it_begins_is_done_all_the_same(desk, m
     session.write(lambda: done.append("written"), lambda: done.append("told"), "a write")
     session._write_jobs[0].request_stop()
     gate.set()
-    session.finish_edit()
+    session.finish_writes()
     assert done == ["written", "told"]
 
 
@@ -99,7 +98,7 @@ def test_a_write_that_fails_is_said_once_and_the_dock_goes_on(desk, train, monke
     def refuse(*_arguments):
         raise UserError("CN-301", "The disk is full.")
 
-    monkeypatch.setattr(Runs, "_write_model", refuse)
+    monkeypatch.setattr(runs, "write_parts", refuse)
     desk.train(train)
     assert [text for text in desk.messages if "disk is full" in text] == desk.messages[-1:]
     assert desk.session.model is not None

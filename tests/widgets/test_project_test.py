@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,12 @@ from dock_helpers import press
 
 from napari_convnet import run
 from napari_convnet.classes import make_classes
+from napari_convnet.errors import UserError
 from napari_convnet.evaluation import evaluate_objects
 from napari_convnet.images import clean_image
 from napari_convnet.model_file import model_from_bytes
 from napari_convnet.samples import AnnotatedObjects
-from napari_convnet.widgets import project_test
+from napari_convnet.widgets import project_test, training_runner
 from napari_convnet.widgets.run_rows import COLUMNS, run_rows
 from napari_convnet.widgets.training_data import collect_planes, collect_test_planes
 
@@ -135,30 +137,20 @@ def test_nothing_of_a_training_depends_on_the_test_images(desk, shapes):
 def test_a_stop_while_testing_leaves_out_the_test_and_keeps_the_finished_model(
     desk, shapes, monkeypatch
 ):
-    real = project_test.read_planes
+    real, pressed = project_test.read_planes, threading.Event()
     train = open_train(desk)
 
     def read_slowly(planes):
-        press_when_testing()
+        assert pressed.wait(60)
         return real(planes)
 
-    def press_when_testing() -> None:  # in the worker: wait for the person
-        import threading
-
-        waited = threading.Event()
-        for _ in range(200):
-            if pressed:
-                return
-            waited.wait(0.05)
-
-    pressed: list[bool] = []
     monkeypatch.setattr(project_test, "read_planes", read_slowly)
     press(train.train_button)
     desk.qtbot.waitUntil(lambda: train.training.state == "testing", timeout=60_000)
     assert train.stop_button.isEnabled()
     assert not train.pause_button.isEnabled()
     press(train.stop_button)
-    pressed.append(True)
+    pressed.set()
     desk.qtbot.waitUntil(lambda: train.training.state == "idle", timeout=60_000)
     desk.wait_until_idle()
     assert "test images were not scored, as that was stopped" in train.result.text()
@@ -195,6 +187,48 @@ def test_a_test_image_that_cannot_be_read_costs_the_score_and_not_the_model(desk
         "Left out of the test score, as their files were not found: 'two' (1 in all)"
         in desk.messages[-1]
     )
+
+
+def test_an_error_that_nobody_expected_costs_the_score_and_not_the_model(desk, shapes, monkeypatch):
+    def fail(_planes):
+        raise KeyError("nobody expected this")
+
+    monkeypatch.setattr(project_test, "read_planes", fail)
+    train = open_train(desk)
+    desk.train(train)
+    assert "The model is kept, but test images were not scored" in train.result.text()
+    (run,) = desk.session.project.runs()
+    assert run.outcome == "finished"
+    assert desk.session.project.model_bytes(run.id)
+
+
+def test_a_test_image_of_another_shape_now_does_not_keep_a_training_from_beginning(
+    desk, shapes, monkeypatch
+):
+    def refuse(_session):
+        raise UserError("CN-613", "The labels have another shape.")
+
+    monkeypatch.setattr(training_runner, "collect_test_planes", refuse)
+    train = open_train(desk)
+    desk.train(train)
+    assert "Test images will not be scored. The labels have another shape." in desk.messages
+    (run,) = desk.session.project.runs()
+    assert run.outcome == "finished"
+    assert "test" not in run.scores
+
+
+def test_stop_and_then_closing_the_dock_leaves_out_the_test(desk, shapes):
+    train, project = open_train(desk, epochs=3000), desk.session.project
+    press(train.train_button)
+    desk.qtbot.waitUntil(lambda: len(train.curves._points["training"].values) >= 1, timeout=60_000)
+    press(train.stop_button)
+    assert train.training.state == "stopping"
+    desk.close_dock(train)
+    (run,) = project.runs()
+    assert run.outcome == "stopped"
+    assert project.model_bytes(run.id)
+    assert project.checkpoint_step(run.id) is None
+    assert "test" not in run.scores
 
 
 def test_painted_test_images_are_scored_pixel_by_pixel(desk, tmp_path):

@@ -97,7 +97,8 @@ def evaluate_objects(
     Parameters
     ----------
     annotated
-        Their class values are the model's; with names they may be made one after the other.
+        Their class values are the model's, or below 1 for what the model does not know, which is left out. With
+        names they may be made one after the other.
     names
         Of the image that each part is from: planes of one stack are of one image. By default each part is an
         image of its own.
@@ -112,12 +113,11 @@ def evaluate_objects(
         annotated = list(annotated)
         names = image_names([part.image.name for part in annotated]).tolist()
     for number, (part, name) in enumerate(zip(annotated, names, strict=True)):
-        numbers = np.arange(len(part.values))
-        steps = classify_objects(
-            model, part.image, numbers, np.asarray(part.centres), device=device
-        )
+        is_known = np.asarray(part.values) > 0
+        numbers, centres = np.arange(is_known.sum()), np.asarray(part.centres)[is_known]
+        steps = classify_objects(model, part.image, numbers, centres, device=device)
         result = yield from as_part(steps, number, len(names))
-        truth.append(np.asarray(part.values, np.int64) - 1)
+        truth.append(np.asarray(part.values, np.int64)[is_known] - 1)
         probabilities.append(result.probabilities)
         groups += [shown_name(str(name))] * len(numbers)
     classes = [entry.name for entry in model.card.classes]

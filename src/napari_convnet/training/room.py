@@ -66,4 +66,4 @@ def _memory(recipe: Recipe, size: tuple[int, int], batch_size: int) -> int:
     if settings.freeze_backbone:
         freeze(network, recipe.network, settings.unfreeze_last_blocks)
     table = network_table(network, (channels, *size))
-    return table.memory_bytes(batch_size) + _BYTES * table.parameters
+    return table.memory_bytes(batch_size, settings.solver) + _BYTES * table.parameters

@@ -1,8 +1,9 @@
 """Long edits and writes of a project: carried out in the background, edits one at a time and then shown.
 
 Where there are few annotations and pixels an edit is done and shown at once, as if there were no background. While
-a longer one is under way nothing else changes annotations or classes (`History.busy_with`); who needs the project
-whole, such as saving, training and closing, waits for it with `finish_edit`.
+a longer one is under way nothing else changes annotations or classes (`History.busy_with`); who needs annotations
+whole, such as saving, training and closing, waits for it with `finish_edit`, and who closes or copies the file waits
+for what is still to be written with `finish_writes`.
 """
 
 from __future__ import annotations
@@ -88,11 +89,14 @@ class BackgroundEdits:
         self._set_busy_with(text)
 
     def finish_edit(self) -> None:
-        """Wait for the edit and the writes that are under way, if there are any."""
-        for job in self._write_jobs.copy():
-            job.wait()
+        """Wait for the edit that is under way, if there is one."""
         if self._edit_job is not None:
             self._edit_job.wait()
+
+    def finish_writes(self) -> None:
+        """Wait for what is being written beside the viewer, if there is anything."""
+        for job in self._write_jobs.copy():
+            job.wait()
 
     def write(self, write: Callable[[], object], then: Callable[[], object], text: str) -> None:
         """Write to the project in the background something that no tool shows, such as a model.

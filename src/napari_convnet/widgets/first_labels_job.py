@@ -152,7 +152,8 @@ def _with_frame(outlines: np.ndarray) -> np.ndarray:
     """
     rows, columns = outlines.shape[-2:]
     frame = np.ones((rows, columns), bool)
-    frame[2 : rows - 2, 2 : columns - 2] = False
+    width = max(2, min(rows, columns) // 128)  # is seen of a whole large image, too
+    frame[width : rows - width, width : columns - width] = False
     return np.where(frame, np.iinfo(outlines.dtype).max, outlines)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_convnet.errors import UserError
 from napari_convnet.images import CleanImage
 from napari_convnet.progress import Progress
 from napari_convnet.widgets.closed_images import read_planes
@@ -20,6 +20,8 @@ from napari_convnet.widgets.training_job import Trained, TrainingRequest, centro
 
 if TYPE_CHECKING:
     from napari_convnet.model_file import Model
+
+logger = logging.getLogger(__name__)
 
 #: Where the scores were measured, as the model's card says it.
 MEASURED_ON = "images that the project keeps for a test"
@@ -49,7 +51,8 @@ def with_test_scores(
             if stop.is_set():
                 return replace(trained, remark=_STOPPED)
             yield Testing(done=event.done, total=event.total, text=f"test: {event.text}")
-    except (UserError, RuntimeError, MemoryError, OSError) as error:  # the model must not be lost
+    except Exception as error:  # whatever it is: the model must not be lost
+        logger.exception("test images were not scored")
         why = explain(error, "Scoring").text
         return replace(trained, remark=f"The model is kept, but test images were not scored. {why}")
     finally:

@@ -162,6 +162,7 @@ class Session(ClassEditing, QObject):
         """Write a copy of the project to a new file."""
         project = self.ensure_project()
         self.save_tools()
+        self.finish_writes()
         project.save_copy(path)
 
     def _use(self, project: Project) -> None:
@@ -179,6 +180,7 @@ class Session(ClassEditing, QObject):
         if self.project is not None:
             try:
                 self.save_tools()
+                self.finish_writes()
             finally:
                 self.project.close()
                 self.project = None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from napari.utils.notifications import show_warning
 from qtpy.compat import isalive
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QWidget
@@ -23,7 +23,7 @@ from napari_convnet.widgets.session import Session
 from napari_convnet.widgets.training_data import AnnotatedPlane, collect_test_planes
 from napari_convnet.widgets.training_job import TrainingRequest, kept_model, training_steps
 from napari_convnet.widgets.training_time import TrainingTime
-from napari_convnet.widgets.training_worker import TrainingControl
+from napari_convnet.widgets.training_worker import EitherStop, TrainingControl
 
 Request = TrainingRequest | FolderRequest
 
@@ -45,9 +45,8 @@ class TrainingRunner(QObject):
         self._slot.changed.connect(self.changed)
         self._project: Any = None
         self._run_id = 0
-        self._pause = threading.Event()
-        self._is_ended_by_person = self._has_begun = self._is_testing = False
-        self._is_saving = False
+        self._pause, self._person_stop = threading.Event(), threading.Event()
+        self._has_begun = self._is_testing = self._is_saving = False
         self._time = TrainingTime()
         self._best = (0, 0)
 
@@ -59,12 +58,17 @@ class TrainingRunner(QObject):
         state = self._slot.state
         if state == "running" and self._is_testing:
             return "testing"
+        if state == "running" and self._person_stop.is_set():
+            return "stopping"
         return "paused" if state == "running" and self._pause.is_set() else state
 
     def stop(self) -> None:
         """Stop after this step and keep the best model so far; a test is left out."""
-        self._is_ended_by_person |= not self._is_testing
-        self._slot.request_stop()
+        if self._is_testing:
+            self._slot.request_stop()
+        elif self._slot.state == "running":
+            self._person_stop.set()
+            self.changed.emit()
 
     def pause(self) -> None:
         """Wait after this step, until `go_on` or `stop`."""
@@ -95,9 +99,10 @@ class TrainingRunner(QObject):
             return
         project, run_id = self._writable_project(), 0
         if project is not None:
+            if isinstance(request, TrainingRequest):
+                request = replace(request, test_planes=self._test_planes())
             data = data_of(request, self._session)
             run_id = project.start_run(request.task, request.network, dict(record), data)
-            request = with_planes(request, collect_test_planes(self._session))
         self._has_begun = True  # a failure before the first step belongs to the run, too
         self._run(project, run_id, lambda: request, None, on_progress, on_done)
 
@@ -114,7 +119,8 @@ class TrainingRunner(QObject):
             return
         self._has_begun = False
         kept = lambda: project.checkpoint(run_id)  # noqa: E731 - read in the worker
-        test = collect_test_planes(self._session)
+        is_folder = any("folder" in run.data for run in project.runs() if run.id == run_id)
+        test = () if is_folder else self._test_planes()
         make = lambda: with_planes(make_request(), test)  # noqa: E731 - called in the worker
         self._run(project, run_id, make, kept, on_progress, on_done)
 
@@ -128,8 +134,8 @@ class TrainingRunner(QObject):
         on_done: Callable[[JobResult], None],
     ) -> None:
         self._project, self._run_id = project, run_id
-        self._is_ended_by_person = self._is_testing = False
-        self._pause = threading.Event()
+        self._is_testing = False
+        self._pause, self._person_stop = threading.Event(), threading.Event()
         self._time, self._best = TrainingTime(), (0, 0)
         keep = self._keep_in(project, run_id) if project is not None else None
         control = TrainingControl(self._pause, keep, kept, project)
@@ -138,6 +144,14 @@ class TrainingRunner(QObject):
             on_progress=lambda events: self._on_progress(events, on_progress),
             on_done=lambda result: self._on_done(result, on_done),
         )  # fmt: skip
+
+    def _test_planes(self) -> tuple[AnnotatedPlane, ...]:
+        """Return what to test on; images that cannot be used do not keep a training from beginning."""
+        try:
+            return collect_test_planes(self._session)
+        except UserError as error:
+            show_warning(f"Test images will not be scored. {error.message}")
+            return ()
 
     def _writable_project(self) -> Any:
         project = self._session.project
@@ -148,23 +162,14 @@ class TrainingRunner(QObject):
     def _steps(
         self, make_request: Callable[[], Request], stop: threading.Event, control: TrainingControl
     ) -> Generator[Progress, None, Any]:
-        project, run_id = self._project, self._run_id
         yield Progress(done=0, total=0, text="preparing the training set")
         request = make_request()
         steps = folder_training_steps if isinstance(request, FolderRequest) else training_steps
-        try:
-            trained = yield from steps(request, stop, control)
-            is_closed = stop.is_set() and not self._is_ended_by_person
-            if trained is None or is_closed or not getattr(request, "test_planes", ()):
-                return trained
-            stop.clear()  # from here on a stop leaves out the test
-            return (yield from with_test_scores(trained, request, stop))
-        finally:
-            # Closed with its dock or with napari, it can go on another day.
-            is_over = self._has_begun and (self._is_ended_by_person or not stop.is_set())
-            if is_over and project is not None and project is self._session.project:
-                with suppress(UserError):
-                    project.delete_checkpoint(run_id)
+        trained = yield from steps(request, EitherStop(self._person_stop, stop), control)
+        # The job itself is stopped when its dock or napari closes; after the training, to leave out the test.
+        if trained is None or stop.is_set() or not getattr(request, "test_planes", ()):
+            return trained
+        return (yield from with_test_scores(trained, request, stop))
 
     def _keep_in(self, project: Any, run_id: int) -> Callable[[int, bytes], None]:
         def keep(step: int, content: bytes) -> None:
@@ -227,8 +232,12 @@ class TrainingRunner(QObject):
         project.record_epoch(self._run_id, event.epoch, known)
 
     def _on_done(self, result: JobResult, then: Callable[[JobResult], None]) -> None:
-        if self._is_testing and result.value is not None:  # how the training ended, not its test
-            result = replace(result, outcome="stopped" if self._is_ended_by_person else "finished")
+        # Closed with its dock or with napari, it can go on another day.
+        is_closed = result.outcome == "stopped" and not self._is_testing
+        is_over = self._person_stop.is_set() or not is_closed
+        if result.outcome != "failed":  # how the training ended, not its test
+            is_stopped = self._person_stop.is_set() or is_closed
+            result = replace(result, outcome="stopped" if is_stopped else "finished")
         project, self._project = self._project_of_now(), None
         if project is None or not self._has_begun:
             then(result)
@@ -240,6 +249,8 @@ class TrainingRunner(QObject):
                 run_id, result.outcome, scores=dict(trained.model.card.scores) if trained else {},
                 model_bytes=trained.data if trained else None, message=result.error_text,
             )  # fmt: skip
+            if is_over:  # not before the model is in the file
+                project.delete_checkpoint(run_id)
 
         def written() -> None:
             if isalive(self):  # else its dock was closed meanwhile

@@ -77,6 +77,11 @@ def _start_of(run: RunRecord) -> Mapping[str, Any]:
     """Return what is recorded; of older runs, what their settings tell."""
     start = run.scores["repeat"].get("start")
     if isinstance(start, Mapping) and "kind" in start:
+        if not _is_sound(start):
+            raise _refusal(
+                "its record does not tell what it began with in a way that this version knows",
+                "Train anew with the settings that Runs… shows.",
+            )
         return start
     if run.settings.get("started_from"):
         return {"kind": "model", "name": run.settings["started_from"]}
@@ -84,6 +89,19 @@ def _start_of(run: RunRecord) -> Mapping[str, Any]:
     if pretrained in ("none", "imagenet"):
         return {"kind": "random" if pretrained == "none" else "imagenet"}
     return {"kind": "weights file", "path": pretrained}
+
+
+def _is_sound(start: Mapping[str, Any]) -> bool:
+    """Return whether a record, which may be a stranger's, has what its kind of start needs."""
+    texts = ("name", "path", "sha256", "weights_sha256")
+    needs = {"random": (), "imagenet": (), "weights file": ("path",), "model": ("name",)}
+    kind = start["kind"]
+    return (
+        all(isinstance(start.get(key, ""), str) for key in texts)
+        and kind in needs
+        and all(start.get(key) for key in needs[kind])
+        and ("run" not in start or "sha256" in start)
+    )
 
 
 def _find_model(start: Mapping[str, Any], project: Project, current: Model | None) -> Model:
@@ -115,6 +133,13 @@ def _find_model(start: Mapping[str, Any], project: Project, current: Model | Non
 
 def _check_file(start: Mapping[str, Any], what: str) -> None:
     path = Path(start["path"])
+    if start["path"].startswith(
+        ("//", "\\\\")
+    ):  # looking there could log in at a stranger's computer
+        raise _refusal(
+            f"{what}, '{str(path)[-90:]}', lies on another computer, where nothing is looked for unasked",
+            "Choose that file yourself under Start from, and train.",
+        )
     if not path.is_file():
         raise _refusal(
             f"{what}, '{str(path)[-90:]}', is gone", "Put it back there, then press Repeat again."

@@ -22,6 +22,22 @@ if TYPE_CHECKING:
 KEEP_SECONDS = 20.0
 
 
+class EitherStop:
+    """A stop by the person or of the job, as the training looks at it; the person's leaves the job going."""
+
+    def __init__(self, *events: threading.Event) -> None:
+        self._events = events
+
+    def is_set(self) -> bool:
+        """Return whether it was asked for."""
+        return any(event.is_set() for event in self._events)
+
+    def wait(self, timeout: float) -> bool:
+        """Wait for the first at most so many seconds; return whether it was asked for."""
+        self._events[0].wait(timeout)
+        return self.is_set()
+
+
 @dataclass(frozen=True, kw_only=True)
 class SettingsChosen(Progress):
     """Values that settings have, most of them from the data, and a sentence for each."""
