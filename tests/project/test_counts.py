@@ -73,3 +73,22 @@ def test_a_reader_counts_what_another_program_wrote(project, image_id):
         for label in range(1, 4):
             project.set_object_class(image_id, "nuclei", label, (), (1, 1), 1)
             assert reader.class_counts("classify") == {1: label}
+
+
+def test_annotations_on_test_images_can_be_left_out(project, image_id):
+    project.set_classes("classify", make_classes(["a", "b"]))
+    project.set_classes("segment", make_classes(["a", "b"]))
+    other = project.add_image(
+        name="other", source="/images/other.tif", shape=(512, 512), dtype="uint16", axes="YX",
+        content_hash="1" * 64,
+    )  # fmt: skip
+    project.add_patch(image_id, (), (5.0, 5.0), 8, 1)
+    project.add_patch(other, (), (5.0, 5.0), 8, 2)
+    painted = np.zeros((512, 512), np.uint8)
+    painted[:3, :256] = 2
+    project.write_painting(other, (), painted)
+    project.set_split(other, "test")
+    assert project.class_counts("classify") == {1: 1, 2: 1}
+    assert project.class_counts("classify", with_test=False) == {1: 1}
+    assert project.class_counts("segment") == {2: 3 * 256}
+    assert project.class_counts("segment", with_test=False) == {}

@@ -15,10 +15,11 @@ from napari_convnet.errors import UserError
 from napari_convnet.images import CleanImage, ImageNote, LazyImage
 from napari_convnet.model_file import Model
 from napari_convnet.prediction.fitting import check_model_fits, check_result_fits, normalisation_of
+from napari_convnet.prediction.orientations import is_transposed, mirrored_axes, turned
 from napari_convnet.prediction.reading import NormalisedImage, PredictionInterrupted
 from napari_convnet.prediction.tile_by_tile import predict_tiles
 from napari_convnet.prediction.tiles import Tile
-from napari_convnet.progress import Progress
+from napari_convnet.progress import Progress, run
 from napari_convnet.samples.peaks import find_peaks
 from napari_convnet.samples.positions import frame_patch, patch_middle
 
@@ -196,7 +197,7 @@ def _highest_peaks(
 ) -> Generator[Progress, None, LocatedFrames]:
     positions, heights, notes = [], [], []
     for done, frame in enumerate(film, start=1):
-        found = _exhaust(locate_positions(model, frame, device=device))
+        found = run(locate_positions(model, frame, device=device))
         notes += found.notes
         is_found = len(found.positions) > 0
         positions.append(found.positions[0] if is_found else np.full(2, np.nan))
@@ -208,22 +209,11 @@ def _highest_peaks(
     return LocatedFrames(found_in, np.array(heights, np.float32), tuple(dict.fromkeys(notes)))
 
 
-def _exhaust(steps: Generator[Progress, None, LocatedPositions]) -> LocatedPositions:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
-
-
 def _look(network: nn.Module, patches: Tensor, turn: int) -> np.ndarray:
     """Return positions ``(N, 2)``, in pixels from the patch's centre, as seen in one of eight orientations."""
-    mirrored = [axis for axis in (0, 1) if turn >> axis & 1]
-    seen = patches.flip([axis + 2 for axis in mirrored])
-    is_transposed = turn >= 4
-    answer = network(seen.transpose(2, 3) if is_transposed else seen)
-    answer = (answer.flip(1) if is_transposed else answer).double().cpu().numpy()
-    answer[:, mirrored] *= -1
+    answer = network(turned(patches, turn))
+    answer = (answer.flip(1) if is_transposed(turn) else answer).double().cpu().numpy()
+    answer[:, mirrored_axes(turn)] *= -1
     return answer
 
 

@@ -31,7 +31,7 @@ from napari_convnet.project.class_edits import (
     move_annotations,
     restore_lost,
 )
-from napari_convnet.project.counts import Counts
+from napari_convnet.project.counts import NOT_IN_TEST, Counts, count_classes
 from napari_convnet.project.faults import short_name
 from napari_convnet.project.painting import Painting, decompress_tile
 from napari_convnet.project.schema import TABLES
@@ -233,14 +233,20 @@ class Classes(Painting):
             state_after,
         )
 
-    def class_counts(self, task: str) -> dict[int, int]:
-        """Return how many objects and patches, positions or painted pixels each class value has."""
+    def class_counts(self, task: str, *, with_test: bool = True) -> dict[int, int]:
+        """Return how many objects and patches, positions or painted pixels each class value has.
+
+        Without ``with_test``, those on images of the test set do not count.
+        """
         check_task(task)
+        where = "" if with_test else NOT_IN_TEST
         if task == "segment":
-            tiles = self._store.records("painted_tile", lambda *row: _tile_counts(row[4]), "", ())
+            tiles = self._store.records("painted_tile", lambda *row: _tile_counts(row[4]), where)
             total = sum((np.array(counts) for counts in tiles), np.zeros(MAX_CLASSES + 1, int))
             return {int(value): int(total[value]) for value in np.flatnonzero(total) if value}
         with self._store.reading() as connection:
+            if where:
+                return count_classes(connection, task, where)
             return self._counts.get(connection, task)
 
     def n_annotations(self) -> int:

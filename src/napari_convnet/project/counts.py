@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 from napari_convnet.project.schema import TABLES
 
+#: Which rows of annotations are not on images of the test set.
+NOT_IN_TEST = "WHERE image_id NOT IN (SELECT image_id FROM image_split WHERE split = 'test')"
 #: What tells one content of the file from another for one connection.
 State = tuple[int, int]
 
@@ -16,6 +18,15 @@ def state_of(connection: sqlite3.Connection) -> State:
     """Return a value that differs after every write, by this connection or by another program."""
     [version] = connection.execute("PRAGMA data_version").fetchone()
     return connection.total_changes, version
+
+
+def count_classes(connection: sqlite3.Connection, task: str, where: str = "") -> dict[int, int]:
+    """Return how many rows of a task's tables, of those that are wanted, each class value has."""
+    counts: Counter[int] = Counter()
+    for table in (table for table in TABLES.values() if table.task == task):
+        query = f"SELECT value, count(*) FROM {table.name} {where} GROUP BY value"
+        counts.update(dict(connection.execute(query)))
+    return {value: count for value, count in sorted(counts.items()) if value > 0}
 
 
 class Counts:
@@ -36,10 +47,7 @@ class Counts:
         """Return how many rows of a task's tables each class value has."""
         counts = self.known(connection, task)
         if counts is None:
-            state, counts = state_of(connection), Counter()
-            for table in (table for table in TABLES.values() if table.task == task):
-                query = f"SELECT value, count(*) FROM {table.name} WHERE value > 0 GROUP BY value"
-                counts.update(dict(connection.execute(query)))
+            state, counts = state_of(connection), Counter(count_classes(connection, task))
             self._known[task] = state, counts
         return {value: count for value, count in sorted(counts.items()) if value and count}
 

@@ -37,11 +37,14 @@ class ClassEditing(BackgroundEdits):
             self._current_class[self.task] = value
             self.classes_changed.emit()
 
-    def class_counts(self) -> list[int]:
-        """Return how many annotations (objects and patches, or pixels) each class has in the project."""
+    def class_counts(self, *, with_test: bool = True) -> list[int]:
+        """Return how many annotations (objects and patches, or pixels) each class has in the project.
+
+        Without ``with_test``, those on images of the test set do not count.
+        """
         counts = [0] * len(self.classes)
         if self.project is not None:
-            for value, count in self.project.class_counts(self.task).items():
+            for value, count in self.project.class_counts(self.task, with_test=with_test).items():
                 if 1 <= value <= len(counts):
                     counts[value - 1] = count
         return counts

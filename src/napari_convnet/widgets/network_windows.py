@@ -107,7 +107,7 @@ class NetworkWindows(QObject):
         if self._folder.folder is not None:
             n = len(self._folder.folder.files)
         elif self._session.task == "classify":
-            n = sum(self._session.class_counts())
+            n = sum(self._session.class_counts(with_test=False))
         else:
             return 0
         return round(n * (1 - held_out))

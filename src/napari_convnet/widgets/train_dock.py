@@ -151,7 +151,8 @@ class TrainDock(Dock):
             self._missing = ""
             self._show_state()
             return
-        names, counts = [info.name for info in self.session.classes], self.session.class_counts()
+        names = [info.name for info in self.session.classes]
+        counts = self.session.class_counts(with_test=False)
         unit = _UNITS[self.session.task]
         parts = ", ".join(f"{name}: {count:,}" for name, count in zip(names, counts, strict=True))
         text = f"{sum(counts):,} {unit} ({parts})."

@@ -68,21 +68,21 @@ class _Annotated:
 
 def missing_annotations(session: Session) -> str:
     """Say what training lacks, in the person's words; empty when it can begin."""
+    counts = session.class_counts(with_test=False)
     if session.task == "locate":
-        is_marked = any(session.class_counts()) or (
+        is_marked = any(counts) or (
             session.project is not None and session.project.marked_planes()  # of no class
         )
         return "" if is_marked else "Mark positions to train."
-    annotated = [
-        info.name
-        for info, count in zip(session.classes, session.class_counts(), strict=True)
-        if count
-    ]
+    annotated = [info.name for info, count in zip(session.classes, counts, strict=True) if count]
     what = _VERBS[session.task][0]
+    where = " outside of the test images" if counts != session.class_counts() else ""
     if not annotated:
-        return f"{what} at least 2 classes to train."
+        return f"{what} at least 2 classes{where} to train."
     if len(annotated) == 1:
-        return f"Only '{annotated[0]}' is annotated. {what} at least one more class to train."
+        return (
+            f"Only '{annotated[0]}' is annotated{where}. {what} at least one more class to train."
+        )
     return ""
 
 

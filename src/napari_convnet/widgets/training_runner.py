@@ -287,6 +287,6 @@ def data_of(request: Request, session: Session) -> dict[str, Any]:
 def _counts(request: TrainingRequest, session: Session) -> list[int]:
     """Return the annotations of each class that are trained on or held out; those of test images do not count."""
     if request.task == "segment":  # there are too many pixels to count here
-        return session.class_counts()
+        return session.class_counts(with_test=False)
     values = [int(value) for plane in request.planes for value in plane.values]
     return [values.count(k) for k in range(1, len(request.classes) + 1)]

@@ -49,9 +49,15 @@ def describe_test(card) -> str:
         best += f" within {found['tolerance_pixels']:g} px"
     n = found["pixels"]["n"] if card.task == "segment" else found["n"]
     images = found["data"]["images"]
+    start = card.scores.get("repeat", {}).get("start", {}).get("kind")
+    unseen = (
+        "this training never saw (the model that it began from may have)"
+        if start == "model"
+        else "training never saw"
+    )
     text = (
         f"Test: {best} on {n:,} {_UNITS[card.task]} of {images} "
-        f"image{'s' * (images != 1)} that training never saw."
+        f"image{'s' * (images != 1)} that {unseen}."
     )
     return f"{text} {report.warning}".strip()
 
