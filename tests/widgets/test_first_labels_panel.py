@@ -195,4 +195,4 @@ def test_the_part_that_was_looked_at_is_framed(desk, panel):
     frame = preview.data.max()
     assert (preview.data[[0, 1, -2, -1]] == frame).all()
     assert (preview.data[:, [0, 1, -2, -1]] == frame).all()
-    assert not (preview.data[2:-2, 2:-2] == frame).any()
+    assert not (preview.data[4:-4, 4:-4] == frame).any()
