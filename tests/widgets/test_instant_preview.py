@@ -10,6 +10,8 @@ import pytest
 from dock_helpers import press
 from qtpy.QtCore import Qt
 
+from napari_convnet.instant import FeatureStore, feature_store
+from napari_convnet.project import Project
 from napari_convnet.widgets.layers import class_layer_data, layer_id, mark_of
 from napari_convnet.widgets.placement import placement_of
 from napari_convnet.widgets.training_data import collect_planes
@@ -28,8 +30,15 @@ def wait(desk, dock) -> None:
     """Wait until nothing is computed and nothing is due."""
     preview = dock.instant_preview
     desk.qtbot.waitUntil(
-        lambda: not preview._timer.isActive() and preview.computing.state == "idle", timeout=30_000
+        lambda: not preview._timer.isActive() and preview.computing.state == "idle", timeout=60_000
     )
+
+
+def states_of(preview) -> list[str]:
+    """Return a list that every state is added to: a job may be over between two looks."""
+    states = []
+    preview.computing.changed.connect(lambda: states.append(preview.computing.state))
+    return states
 
 
 def overlays(viewer) -> list:
@@ -118,12 +127,64 @@ def test_switched_off_or_closed_it_is_gone_and_no_thread_is_left(desk, halves):
     desk.key(Qt.Key.Key_I)
     assert not preview.button.isChecked()
     assert overlays(desk.viewer) == []
+    states = states_of(preview)
+    preview._store = FeatureStore()  # so that there is something to compute when the dock is closed
     desk.key(Qt.Key.Key_I)
-    desk.qtbot.waitUntil(lambda: preview.computing.state == "running", timeout=5000)
+    desk.qtbot.waitUntil(lambda: "running" in states, timeout=60_000)
     desk.close_dock(dock)
     assert overlays(desk.viewer) == []
     desk.wait_until_idle()
     assert [t for t in threading.enumerate() if "ThreadPoolExecutor" in t.name] == []
+
+
+def test_a_job_that_outlives_its_image_leaves_nothing_in_the_store(desk, halves, monkeypatch):
+    is_in, may_go, read = threading.Event(), threading.Event(), feature_store.read_features
+
+    def wait_and_read(*arguments):
+        is_in.set()
+        assert may_go.wait(60)
+        return read(*arguments)
+
+    monkeypatch.setattr(feature_store, "read_features", wait_and_read)
+    dock, tool = open_segment(desk)
+    paint(desk, tool, 1, [(100, 50), (120, 90)])
+    paint(desk, tool, 2, [(100, 300), (120, 340)])
+    desk.qtbot.waitUntil(is_in.is_set, timeout=60_000)
+    preview = dock.instant_preview
+    images = preview._store._images
+    assert images
+    desk.viewer.layers.remove(desk.viewer.layers["halves"])
+    assert preview.computing.state == "stopping"
+    may_go.set()
+    wait(desk, dock)
+    assert (preview._store.n_bytes, preview._store.n_painted_bytes) == (0, 0)
+    assert not any(preview._store.is_open(key) for key in images)
+
+
+def test_to_look_elsewhere_reads_no_strokes_again(desk, halves, monkeypatch):
+    reads, read = [], Project.painted_tiles
+
+    def note_and_read(project, *arguments):
+        reads.append(arguments)
+        return read(project, *arguments)
+
+    monkeypatch.setattr(Project, "painted_tiles", note_and_read)
+    dock, tool = open_segment(desk)
+    preview = dock.instant_preview
+    paint(desk, tool, 1, [(100, 50), (120, 90)])
+    paint(desk, tool, 2, [(100, 300), (120, 340)])
+    wait(desk, dock)
+    assert reads
+    reads.clear()
+    states = states_of(preview)
+    desk.viewer.scene.camera.zoom *= 2
+    wait(desk, dock)
+    assert "running" in states
+    assert reads == []
+    paint(desk, tool, 2, [(150, 210), (150, 240)])
+    wait(desk, dock)
+    assert len(reads) > 0
+    assert f"{np.count_nonzero(tool.layer.data)} painted pixels" in preview.words.text()
 
 
 def test_the_mask_of_a_network_takes_its_place(desk, halves):
@@ -168,7 +229,7 @@ def test_of_a_huge_image_only_tiles_in_view_are_read_and_the_preview_follows(des
         desk.viewer.scene.camera.center = (0, row, column)
         desk.viewer.scene.camera.zoom = 2
         desk.qtbot.waitUntil(
-            lambda: not tool.region.is_left_by((row, column), (side, side)), timeout=5000
+            lambda: not tool.region.is_left_by((row, column), (side, side)), timeout=60_000
         )
         wait(desk, dock)
 

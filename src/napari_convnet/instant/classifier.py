@@ -29,11 +29,28 @@ class PaintedPixels:
         ``(N,)`` uint8 class values from 1.
     strokes
         ``(N,)`` number of the stroke that each pixel belongs to, from 0.
+    n_left_out
+        How many painted pixels there are besides.
     """
 
     features: np.ndarray
     values: np.ndarray
     strokes: np.ndarray
+    n_left_out: int = 0
+
+    @property
+    def n_bytes(self) -> int:
+        """How much memory they take."""
+        return self.features.nbytes + self.values.nbytes + self.strokes.nbytes
+
+    def thinned(self, most: int) -> PaintedPixels:
+        """Return at most so many pixels of each class, alike from all strokes, the same ones each time."""
+        if np.bincount(self.values, minlength=1).max() <= most:
+            return self
+        chosen = _choose(self.values, self.strokes, np.random.default_rng(0), most)
+        n_left_out = self.n_left_out + len(self.values) - len(chosen)
+        arrays = (array[chosen] for array in (self.features, self.values, self.strokes))
+        return PaintedPixels(*arrays, n_left_out)
 
 
 def number_strokes(labels: np.ndarray) -> np.ndarray:
@@ -121,28 +138,38 @@ def fit_classifier(painted: Sequence[PaintedPixels], seed: int = 0) -> PixelClas
         strokes.append(part.strokes + first)
         first += int(part.strokes.max(initial=-1)) + 1
     random = np.random.default_rng(seed)
-    chosen = _choose(values, np.concatenate(strokes), random)
-    features = np.concatenate([part.features for part in painted])[chosen]
+    chosen = _choose(values, np.concatenate(strokes), random, PIXELS_PER_CLASS)
+    ends = np.cumsum([len(part.values) for part in painted])
+    shares = np.split(chosen, np.searchsorted(chosen, ends[:-1]))
+    features = np.concatenate(
+        [
+            part.features[share - (end - len(part.values))]
+            for part, share, end in zip(painted, shares, ends, strict=True)
+        ]
+    )
     forest = ExtraTreesClassifier(
         _TREES, max_depth=_DEPTH, class_weight="balanced", random_state=seed
     ).fit(features, values[chosen])
     trees = tuple(estimator.tree_ for estimator in forest.estimators_)
     leaves = tuple(tree.value[:, 0].astype(np.float32) for tree in trees)
-    return PixelClassifier(forest.classes_.astype(np.uint8), len(values), trees, leaves)
+    n_pixels = len(values) + sum(part.n_left_out for part in painted)
+    return PixelClassifier(forest.classes_.astype(np.uint8), n_pixels, trees, leaves)
 
 
-def _choose(values: np.ndarray, strokes: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Return sorted indices of at most `PIXELS_PER_CLASS` pixels of each class, alike from all its strokes."""
+def _choose(
+    values: np.ndarray, strokes: np.ndarray, random: np.random.Generator, most: int
+) -> np.ndarray:
+    """Return sorted indices of at most ``most`` pixels of each class, alike from all its strokes."""
     chosen = []
     for value in np.unique(values):
         members = random.permutation(np.flatnonzero(values == value))
-        if len(members) > PIXELS_PER_CLASS:
+        if len(members) > most:
             # The k-th pixels of all strokes come before the next ones, so that long strokes do not outweigh others.
             order = np.argsort(strokes[members], kind="stable")
             _, starts, counts = np.unique(
                 strokes[members][order], return_index=True, return_counts=True
             )
             rank = np.arange(len(members)) - np.repeat(starts, counts)
-            members = members[order][np.argsort(rank, kind="stable")][:PIXELS_PER_CLASS]
+            members = members[order][np.argsort(rank, kind="stable")][:most]
         chosen.append(members)
     return np.sort(np.concatenate(chosen))

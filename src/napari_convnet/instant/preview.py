@@ -124,15 +124,16 @@ def preview_steps(
     if stop.is_set():
         return None
     with ThreadPoolExecutor(_THREADS) as pool:
-        painted = []
-        for found in _in_threads(pool, store.painted, parts, stop):
-            painted.append(found)
-            yield Progress(done=len(painted), total=len(parts), text="looking at the strokes")
+        # They are taken from the store only once all are there: it keeps fewer pixels of each of very many tiles.
+        for done, _ in enumerate(_in_threads(pool, store.painted, parts, stop), start=1):
+            yield Progress(done=done, total=len(parts), text="looking at the strokes")
         if stop.is_set():
             return None
         key = (request.seed, *(part.key for part in parts))
         is_new = not store.is_fitted_to(key)
-        classifier = store.classifier(key, lambda: fit_classifier(painted, request.seed))
+        classifier = store.classifier(
+            key, lambda: fit_classifier([store.painted(part) for part in parts], request.seed)
+        )
         store.keep_painted(parts)
         tiles = tiles_in_view(store.image(request.shown, request.images[request.shown])[0], request)
         learned = PreviewLearned(
@@ -158,27 +159,37 @@ def _usable_parts(
             continue
         if part.image != request.shown:
             yield Progress(done=0, total=0, text="looking at strokes of other images")
-        try:
-            if not store.is_known(part):
-                if not store.is_open(part.image):  # at most one besides the one that is shown
-                    store.close_images(request.shown)
-                image, _ = store.image(part.image, request.images[part.image])
-                if image.n_channels != shown.n_channels:
-                    notes[part.image] = (
-                        f"'{image.name[:40]}' is left out: it has {image.n_channels} channels, not "
-                        f"{shown.n_channels}."
-                    )
-                    continue
-                if part.image != request.shown:
-                    store.painted(part)
-        except UserError as error:
-            if part.image == request.shown:
-                raise
-            notes[part.image] = f"An image is left out: {error.message}"
-            continue
-        parts.append(part)
+        note = _why_left_out(part, request, store, shown.n_channels)
+        if note:
+            notes[part.image] = note
+        else:
+            parts.append(part)
     store.close_images(request.shown)
-    return parts, tuple(notes.values())
+    return [part for part in parts if part.image not in notes], tuple(notes.values())
+
+
+def _why_left_out(
+    part: PaintedPart, request: PreviewRequest, store: FeatureStore, n_channels: int
+) -> str:
+    """Make the features of strokes known, or of those of the shown plane open the image; else say why not."""
+    key, open_image = part.image, request.images[part.image]
+    if key in store.refusals:
+        return store.refusals[key]
+    if not store.is_open(key):  # at most one besides the one that is shown
+        store.close_images(request.shown)
+    try:
+        name, found = store.name_and_channels(key, open_image)
+        if found != n_channels:
+            return f"'{name[:40]}' is left out: it has {found} channels, not {n_channels}."
+        if not store.is_known(part):
+            store.image(key, open_image)
+            if key != request.shown:
+                store.painted(part)
+    except UserError as error:
+        if key == request.shown:
+            raise
+        store.refusals[key] = f"An image is left out: {error.message}"
+    return store.refusals.get(key, "")
 
 
 def tiles_in_view(image: ReadableImage, request: PreviewRequest) -> list[_Place]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -31,6 +32,8 @@ from napari_convnet.widgets.source import Source, find_by_id
 #: (array with all axes, axes of a plane, name) of each image layer.
 _Channels = tuple[tuple[Any, str, str], ...]
 _Key = tuple[Any, ...]
+#: Tiles of strokes, 64 KB each, that are kept from one preview to the next.
+_MOST_KEPT = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +48,8 @@ class InstantTask:
         Rows and columns in view.
     opened
         The layers' arrays of each image that is open, by image id. They are read where they are, not copied.
+    n_changes
+        Another number whenever something may have been painted.
     """
 
     project: Project
@@ -52,15 +57,51 @@ class InstantTask:
     plane: tuple[int, ...]
     window: tuple[slice, slice]
     opened: Mapping[int, _Channels]
+    n_changes: int
 
-    def key(self, image_id: int, plane: tuple[int, ...]) -> _Key:
-        """Name a plane; other pixels in a layer make it another one."""
-        arrays = tuple(id(array) for array, _, _ in self.opened.get(image_id, ()))
-        return image_id, plane, arrays
+    def arrays(self, image_id: int) -> tuple[int, ...]:
+        """Tell the arrays of an open image from others."""
+        return tuple(id(array) for array, _, _ in self.opened[image_id])
+
+
+@dataclass(frozen=True, eq=False)
+class _PaintedPlane:
+    record: ImageRecord
+    plane: tuple[int, ...]
+    key: _Key
+    parts: tuple[PaintedPart, ...]
+
+
+class KnownStrokes:
+    """The strokes of all images of a project, read anew only when some may have changed."""
+
+    def __init__(self) -> None:
+        self._key: _Key | None = None
+        self._planes: tuple[_PaintedPlane, ...] = ()
+
+    def planes(self, task: InstantTask) -> Sequence[_PaintedPlane]:
+        """Return what is painted, that of the shown image first; images of the test set teach nothing else."""
+        records = sorted(task.project.images(), key=lambda record: record.id != task.image_id)
+        key = (
+            task.n_changes, task.image_id, *((each, task.arrays(each)) for each in sorted(task.opened)),
+            *((record.id, record.split, record.source) for record in records),
+        )  # fmt: skip
+        if key == self._key:
+            return self._planes
+        planes = tuple(_read_strokes(task, records))
+        if sum(len(found.parts) for found in planes) <= _MOST_KEPT:
+            self._key, self._planes = key, planes
+        else:
+            self._key, self._planes = None, ()
+        return planes
 
 
 def make_task(
-    session: Session, image: OpenImage, plane: tuple[int, ...], window: tuple[slice, slice]
+    session: Session,
+    image: OpenImage,
+    plane: tuple[int, ...],
+    window: tuple[slice, slice],
+    n_changes: int,
 ) -> InstantTask:
     """Collect what the worker needs of the layers, on the GUI thread."""
     opened = {}
@@ -68,11 +109,12 @@ def make_task(
         ids = each.source.image_ids
         if each.image_id not in opened and all(find_by_id(session.viewer, i) for i in ids):
             opened[each.image_id] = planes_of(session.viewer, Source(ids), axes=0).channels
-    return InstantTask(session.ensure_project(), image.image_id, plane, window, opened)
+    project = session.ensure_project()
+    return InstantTask(project, image.image_id, plane, window, opened, n_changes)
 
 
 def instant_steps(
-    task: InstantTask, store: FeatureStore, stop: threading.Event
+    task: InstantTask, store: FeatureStore, strokes: KnownStrokes, stop: threading.Event
 ) -> Generator[Progress, None, PreviewLearned | str | None]:
     """Make a preview; runs in the worker.
 
@@ -88,47 +130,60 @@ def instant_steps(
     if stop.is_set():
         return None
     yield Progress(done=0, total=0, text="looking at the strokes")
-    request, later = _request(task, store)
+    request, later = _request(task, store, strokes.planes(task))
     result: PreviewLearned | str | None = None
     for painted in (request.painted, (*request.painted, *later)):
-        values = {int(value) for part in painted for value in set(part.labels.ravel())} - {0}
-        result = missing_strokes(sorted(values)) or result
-        if not missing_strokes(sorted(values)):
+        missing = missing_strokes([value for part in painted for value in part.values])
+        result = missing or result
+        if not missing:
             result = yield from preview_steps(replace(request, painted=painted), store, stop)
         if stop.is_set() or not later:
             break
     return result
 
 
-def _request(task: InstantTask, store: FeatureStore) -> tuple[PreviewRequest, list[PaintedPart]]:
+def _request(
+    task: InstantTask, store: FeatureStore, planes: Sequence[_PaintedPlane]
+) -> tuple[PreviewRequest, list[PaintedPart]]:
     """Return the request without strokes in files that are still to be read, and these."""
-    shown = task.key(task.image_id, task.plane)
+    shown = (task.image_id, task.plane, task.arrays(task.image_id))
     images: dict[_Key, Callable[[], ReadableImage]] = {
         shown: partial(_open_layers, task.opened[task.image_id], task.plane)
     }
     now: list[PaintedPart] = []
     later: list[PaintedPart] = []
-    for record, plane in _painted_planes(task):
-        key, is_open = task.key(record.id, plane), record.id in task.opened
-        if is_open:
-            images[key] = partial(_open_layers, task.opened[record.id], plane)
-        elif is_there(record):
-            images[key] = partial(_open_file, record, plane)
+    for found in planes:
+        channels = task.opened.get(found.record.id)
+        if channels is None:
+            images[found.key] = partial(_open_file, found.record, found.plane)
         else:
-            continue
-        for origin, labels in task.project.painted_tiles(record.id, plane):
-            part = PaintedPart(key, origin, labels)
-            (now if is_open or store.is_known(part) else later).append(part)
+            images[found.key] = partial(_open_layers, channels, found.plane)
+        for part in found.parts:
+            (later if channels is None and not store.is_known(part) else now).append(part)
     return PreviewRequest(images, now, shown, task.window), later
 
 
-def _painted_planes(task: InstantTask) -> Iterator[tuple[ImageRecord, tuple[int, ...]]]:
-    """Yield the painted planes, those of the shown image first; images of the test set teach nothing else."""
-    records = sorted(task.project.images(), key=lambda record: record.id != task.image_id)
+def _read_strokes(task: InstantTask, records: Sequence[ImageRecord]) -> Iterator[_PaintedPlane]:
+    """Read what is painted in images that are open or whose files are there."""
     for record in records:
-        if record.split != "test" or record.id == task.image_id:
-            for plane in task.project.painted_planes(record.id):
-                yield record, plane
+        is_used = record.split != "test" or record.id == task.image_id
+        if not is_used or not (record.id in task.opened or is_there(record)):
+            continue
+        # Other pixels, in a layer or in a file, make it another plane.
+        pixels = task.arrays(record.id) if record.id in task.opened else _version(record)
+        for plane in task.project.painted_planes(record.id):
+            key = (record.id, plane, pixels)
+            tiles = task.project.painted_tiles(record.id, plane)
+            parts = tuple(PaintedPart(key, origin, labels) for origin, labels in tiles)
+            yield _PaintedPlane(record, plane, key, parts)
+
+
+def _version(record: ImageRecord) -> tuple[str, int]:
+    """Return what changes with an image's file."""
+    try:
+        return record.source, os.stat(record.source).st_mtime_ns
+    except OSError:  # an address on the net
+        return record.source, 0
 
 
 def _open_layers(channels: _Channels, plane: tuple[int, ...]) -> LazyImage:

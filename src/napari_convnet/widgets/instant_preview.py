@@ -14,7 +14,7 @@ from napari_convnet.instant import FeatureStore, PreviewLearned, PreviewPart
 from napari_convnet.progress import Progress
 from napari_convnet.widgets.background import JobResult
 from napari_convnet.widgets.controls import push_button, text_line
-from napari_convnet.widgets.instant_job import instant_steps, make_task
+from napari_convnet.widgets.instant_job import KnownStrokes, instant_steps, make_task
 from napari_convnet.widgets.instant_overlay import InstantOverlay
 from napari_convnet.widgets.job_slot import JobSlot
 from napari_convnet.widgets.layers import layer_id, mark_of
@@ -51,7 +51,7 @@ class InstantPreview(QObject):
         self.button = push_button("Instant preview", _TIP, checkable=True)
         self.words = text_line("What the instant preview was made from")
         self.computing = JobSlot(dock)
-        self._store = FeatureStore()
+        self._store, self._strokes, self._n_changes = FeatureStore(), KnownStrokes(), 0
         self._overlay: InstantOverlay | None = None
         self._is_stale = False
         self._asked_at = 0.0
@@ -66,7 +66,8 @@ class InstantPreview(QObject):
         self._drawing.timeout.connect(self._draw)
         self.button.toggled.connect(self._toggled)
         session.offer(dock, {"instant_preview": self.toggle})
-        for signal in (session.annotations_changed, session.source_changed, session.tool_changed):
+        session.annotations_changed.connect(self._strokes_changed)
+        for signal in (session.source_changed, session.tool_changed):
             signal.connect(self._ask)
         session.classes_changed.connect(self._show_classes)
         session.tool_changed.connect(self._listen_to_brush)
@@ -128,8 +129,12 @@ class InstantPreview(QObject):
         if isinstance(tool, PaintTool) and tool.is_shown and tool.layer not in self._keyed:
             layer, session = tool.layer, self._session
             layer.bind_key("I", lambda _layer: session.do("instant_preview"), overwrite=True)
-            layer.events.paint.connect(self._ask)
+            layer.events.paint.connect(self._strokes_changed)
             self._keyed = (*(each for each in self._keyed if each in session.viewer.layers), layer)
+
+    def _strokes_changed(self, _event: object = None) -> None:
+        self._n_changes += 1
+        self._ask()
 
     def _ask(self, _event: object = None) -> None:
         if self.button.isChecked():
@@ -166,7 +171,8 @@ class InstantPreview(QObject):
         window = overlay.window_in_view()
         overlay.show(plane, window, self._session.classes_of("segment"))
         self._timer.stop()  # saving the strokes told of them again
-        arguments = (make_task(self._session, image, plane, window), self._store)
+        task = make_task(self._session, image, plane, window, self._n_changes)
+        arguments = (task, self._store, self._strokes)
         self.computing.start(
             lambda stop: instant_steps(*arguments, stop), description="Instant preview",
             on_progress=partial(self._show_parts, overlay, window), on_done=partial(self._done, overlay),
@@ -234,13 +240,13 @@ class InstantPreview(QObject):
         if self._overlay is not None and self._overlay.image not in self._session.viewer.layers:
             self.computing.request_stop()
             self._remove()
-            self._store.forget()
+            self._store = FeatureStore()  # the job that still runs has the old one
 
     def _forget(self) -> None:
         """Another project: other strokes, and other numbers of images."""
         self.computing.request_stop()
         self._remove()
-        self._store = FeatureStore()
+        self._store, self._strokes = FeatureStore(), KnownStrokes()
         self._ask()
 
     def _remove(self) -> None:
