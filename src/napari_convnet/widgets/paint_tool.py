@@ -84,7 +84,6 @@ class PaintTool(AnnotationTool):
         )  # fmt: skip
         layer = self.add_layer(data)
         layer.brush_size = 5
-        layer.bounding_box.visible = self.is_partial
         layer.events.paint.connect(self._stroke_ended)
         layer.events.labels_update.connect(self._save_soon)
         return layer
