@@ -87,6 +87,31 @@ def test_predict_gives_every_image_its_class_and_probabilities(shapes, tmp_path)
         assert total == pytest.approx(1, abs=1e-5)
 
 
+def test_all_orientations_are_averaged_on_request_and_said_in_the_report(shapes, blobs, tmp_path):
+    folder, model, _ = shapes
+    turned = tmp_path / "data" / "turned"
+    for path in sorted(folder.rglob("*.tif")):
+        copy = turned / path.parent.name / path.name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        tifffile.imwrite(copy, np.rot90(tifffile.imread(path)).copy())
+    found = {}
+    for name, data in (("as it is", folder), ("turned", turned)):
+        out = tmp_path / name.replace(" ", "_")
+        result = command("predict", model, data, "-o", out, "--all-orientations", "--device", "cpu")
+        assert result.exit_code == 0, result.output
+        rows = read_table(out / "predictions.csv")
+        found[name] = [float(row["probability_disk"]) for row in rows]
+    assert found["turned"] == pytest.approx(found["as it is"], abs=1e-4)
+    report = tmp_path / "report.json"
+    result = command("evaluate", model, folder, "--all-orientations", "--report", report)
+    assert result.exit_code == 0, result.output
+    assert json.loads(report.read_text())["orientations"] == 8
+    images, _, segmenter, _ = blobs
+    result = command("predict", segmenter, images, "-o", tmp_path / "no", "--all-orientations")
+    assert result.exit_code == 1
+    assert "only belongs to models that classify" in result.stderr
+
+
 def test_one_unreadable_image_does_not_lose_the_others(shapes, tmp_path):
     folder, model, _ = shapes
     good, bad = folder / "disk" / "a00.tif", tmp_path / "bad.png"
@@ -196,7 +221,7 @@ def test_results_of_an_earlier_run_are_not_taken_for_inputs(blobs, tmp_path):
     inside = images / "out"
     for _ in range(2):
         assert command("predict", model, images, "-o", inside, "--device", "cpu").exit_code == 0
-    assert len(list(inside.iterdir())) == 6
+    assert len(list(inside.iterdir())) == 7  # two for each of three images, and a table
     one_message(command("predict", model, images, "-o", images, "--device", "cpu"), "CN-639")
 
 

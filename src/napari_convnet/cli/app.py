@@ -26,6 +26,7 @@ from napari_convnet.cli.data_options import (
 from napari_convnet.cli.networks import networks
 from napari_convnet.cli.object_options import with_object_options
 from napari_convnet.cli.options import (
+    AllOrientations,
     ClassNames,
     Device,
     Features,
@@ -161,6 +162,7 @@ def predict(
             show_default="downloaded once", help="Weights of an imagenet:NAME (.safetensors)."
         ),
     ] = None,
+    all_orientations: AllOrientations = False,
     device: Device = "auto",
     objects: Any = None,
 ) -> None:
@@ -183,7 +185,7 @@ def predict(
         raise UserError("CN-506", "--weights only belongs to imagenet:NAME.")
     from napari_convnet.cli.apply import predict_files
 
-    predict_files(Path(model), inputs, output, device, objects)
+    predict_files(Path(model), inputs, output, device, objects, all_orientations=all_orientations)
 
 
 @app.command()
@@ -214,6 +216,7 @@ def evaluate(
     groups_file: GroupsFile = None,
     groups_column: GroupsColumn = "",
     seed: Annotated[int, typer.Option(min=0, help="As it was for `train`.")] = 0,
+    all_orientations: AllOrientations = False,
     device: Device = "auto",
     report: Report = None,
 ) -> None:
@@ -231,6 +234,7 @@ def evaluate(
         groups_file=groups_file,
         groups_column=groups_column,
         seed=seed,
+        all_orientations=all_orientations,
     )
     evaluate_model(model, data, device, report)
 

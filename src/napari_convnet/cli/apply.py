@@ -76,6 +76,7 @@ class EvaluationData:
     groups_file: Path | None = None
     groups_column: str = ""
     positions: Path | None = None
+    all_orientations: bool = False
 
 
 def predict_files(
@@ -84,14 +85,19 @@ def predict_files(
     output: Path,
     device: str,
     objects: ObjectSettings | None = None,
+    *,
+    all_orientations: bool = False,
 ) -> None:
     """Apply a model to image files; a file that cannot be used is named and the rest goes on."""
     model = load_model(model_path)
+    n_orientations = _count_orientations(model, all_orientations)
     choose_device(device)
     files = list_inputs(inputs, output)
     make_folder(output)
     if model.card.task == "classify":
-        failures = follow(_classify_files(model, files, output, device), "classifying")
+        failures = follow(
+            _classify_files(model, files, output, device, n_orientations), "classifying"
+        )
     elif model.card.task == "locate":
         sources = films_among(model, inputs, files)
         failures = follow(locate_files(model, sources, output, device), "locating")
@@ -107,8 +113,14 @@ def predict_files(
         raise SystemExit(1)
 
 
+def _count_orientations(model: Model, wants_all: bool) -> int:
+    if wants_all and model.card.task != "classify":
+        raise UserError("CN-506", "--all-orientations only belongs to models that classify.")
+    return 8 if wants_all else 1
+
+
 def _classify_files(
-    model: Model, files: Sequence[Path], output: Path, device: str
+    model: Model, files: Sequence[Path], output: Path, device: str, n_orientations: int
 ) -> Generator[Progress, None, Failures]:
     failures: Failures = {}
     names = [entry.name for entry in model.card.classes]
@@ -121,7 +133,13 @@ def _classify_files(
             except UserError as error:
                 failures[path] = f"{error.code} {error.message}"
         result = run(
-            classify_images(model, list(images.values()).__getitem__, len(images), device=device)
+            classify_images(
+                model,
+                list(images.values()).__getitem__,
+                len(images),
+                orientations=n_orientations,
+                device=device,
+            )
         )
         for path, value, row in zip(images, result.values, result.probabilities, strict=True):
             rows.append((str(path), names[value - 1], *(f"{p:.6f}" for p in row)))
@@ -190,11 +208,13 @@ def evaluate_model(
     model = load_model(model_path)
     choose_device(device)
     evaluate = _EVALUATE[model.card.task]
+    n_orientations = _count_orientations(model, data.all_orientations)
     report = {
         "command": "evaluate",
         "model": str(model_path),
         **evaluate(model, data, device),
         "seed": data.seed,
+        "orientations": n_orientations,
         "versions": versions(),
         "seconds": round(time.monotonic() - started, 2),
     }
@@ -215,8 +235,9 @@ def _evaluate_classify(model: Model, data: EvaluationData, device: str) -> dict[
     listed = list_class_data(data.folder, options)
     indices = listed.split.validation.tolist() if data.validation else None
     steps = evaluate_classification(
-        model, listed.folder, indices, groups=listed.groups, device=device
-    )
+        model, listed.folder, indices, groups=listed.groups,
+        orientations=_count_orientations(model, data.all_orientations), device=device,
+    )  # fmt: skip
     return follow(steps, "evaluating")
 
 

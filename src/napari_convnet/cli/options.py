@@ -79,6 +79,14 @@ Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to
 Report = Annotated[
     Path | None, typer.Option(help="JSON file for the scores and what they were measured on.")
 ]
+AllOrientations = Annotated[
+    bool,
+    typer.Option(
+        "--all-orientations",
+        help="For a classifier: the mean over the eight ways in which a picture can be turned and mirrored, where "
+        "things have no upper side; eight times the work.",
+    ),
+]
 Instances = Annotated[
     bool, typer.Option("--instances", help="Every label is a whole object; 0 = background.")
 ]

@@ -24,6 +24,7 @@ def evaluate_classification(
     indices: Sequence[int] | None = None,
     *,
     groups: Sequence[str] | None = None,
+    orientations: int = 1,
     device: str = "auto",
 ) -> Generator[Progress, None, dict[str, Any]]:
     """Classify the images of a folder per class and compare.
@@ -37,6 +38,9 @@ def evaluate_classification(
     groups
         Name of the group (patient, slide) of each file of the folder, for intervals that respect them.
 
+    orientations
+        That of `napari_convnet.prediction.classify_images`.
+
     Returns
     -------
     dict
@@ -47,7 +51,9 @@ def evaluate_classification(
     UserError
         CN-641 when a folder's class is not one of the model's.
     """
-    scores = yield from score_classification(model, folder, indices, groups=groups, device=device)
+    scores = yield from score_classification(
+        model, folder, indices, groups=groups, orientations=orientations, device=device
+    )
     return {
         "data": {"folder": str(folder.root), "images": len(scores.truth)},
         **scores.as_dict(),
