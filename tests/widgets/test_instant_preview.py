@@ -119,7 +119,9 @@ def test_the_preview_is_no_annotation_and_no_image(desk, halves):
 
 
 def test_switched_off_or_closed_it_is_gone_and_no_thread_is_left(desk, halves):
-    before = set(threading.enumerate())  # other libraries keep pools for as long as the process lives
+    before = set(
+        threading.enumerate()
+    )  # other libraries keep pools for as long as the process lives
     dock, tool = open_segment(desk)
     preview = dock.instant_preview
     paint(desk, tool, 1, [(100, 50), (120, 90)])
