@@ -25,7 +25,6 @@ from napari_convnet.folders import ImagePair, pair_images
 from napari_convnet.images import CleanImage
 from napari_convnet.instant import (
     FeatureStore,
-    InMemory,
     PreviewPart,
     PreviewRequest,
     compute_features,
@@ -64,7 +63,7 @@ def preview(images: dict, painted: dict, shown: object, store: FeatureStore) -> 
 
 def score_ours(training: list, held_out: list, strokes: list) -> float:
     """Learn from painted images and return the mean over unseen ones of the nuclei's IoU."""
-    images = dict(enumerate(InMemory(image) for image, _ in (*training, *held_out)))
+    images = dict(enumerate(image for image, _ in (*training, *held_out)))
     painted, store = dict(enumerate(strokes)), FeatureStore()
     return float(
         np.mean([
@@ -130,7 +129,7 @@ def compare_classifiers(training: list, held_out: list, strokes: list, seed: int
     """Return IoU, and seconds to fit and to classify a megapixel, of each kind."""
 
     def features_of(image: CleanImage) -> np.ndarray:
-        return compute_features(measure_scale(InMemory(image)).apply(image.pixels))
+        return compute_features(measure_scale(image).apply(image.pixels))
 
     known = [features_of(image)[p > 0] for (image, _), p in zip(training, strokes, strict=True)]
     values = np.concatenate([painted[painted > 0] for painted in strokes])
@@ -168,7 +167,7 @@ def measure_seconds(pairs: tuple[ImagePair, ...], channels: int, repeats: int) -
     pixels, instances = (
         np.block([[a[k], b[k]], [c[k], d[k]]]) for a, b, c, d in [crops] for k in (0, 1)
     )
-    image = InMemory(CleanImage(np.stack([pixels] * channels), None, "1024 x 1024"))
+    image = CleanImage(np.stack([pixels] * channels), None, "1024 x 1024")
     truth = np.where(instances > 0, NUCLEUS, BACKGROUND)
     rows = []
     for seed in range(repeats + 1):

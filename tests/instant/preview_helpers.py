@@ -9,7 +9,6 @@ import numpy as np
 from napari_convnet.images import CleanImage
 from napari_convnet.instant import (
     FeatureStore,
-    InMemory,
     PreviewPart,
     PreviewRequest,
     preview_steps,
@@ -17,8 +16,8 @@ from napari_convnet.instant import (
 )
 
 
-def in_memory(pixels: np.ndarray, invalid=None, name="image") -> InMemory:
-    return InMemory(CleanImage(np.asarray(pixels, np.float32), invalid, name))
+def in_memory(pixels: np.ndarray, invalid=None, name="image") -> CleanImage:
+    return CleanImage(np.asarray(pixels, np.float32), invalid, name)
 
 
 def request(images, strokes, shown, window=None, seed=0) -> PreviewRequest:

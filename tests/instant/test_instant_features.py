@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from napari_convnet.images import CleanImage, LazyImage, LazyPlane
-from napari_convnet.instant import InMemory, compute_features, measure_scale
+from napari_convnet.instant import compute_features, measure_scale
 from napari_convnet.instant.features import HALO, PER_CHANNEL, read_features
 from napari_convnet.sample_data import read_sample
 
 
-def in_memory(pixels: np.ndarray) -> InMemory:
-    return InMemory(CleanImage(np.asarray(pixels, np.float32), None, "image"))
+def in_memory(pixels: np.ndarray) -> CleanImage:
+    return CleanImage(np.asarray(pixels, np.float32), None, "image")
 
 
 @pytest.fixture(scope="module")

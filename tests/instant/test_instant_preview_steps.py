@@ -63,7 +63,7 @@ def test_strokes_of_one_image_find_the_nuclei_of_another(nuclei):
 def test_tiles_say_what_the_whole_would(nuclei):
     first, strokes, _, _ = nuclei
     _, full, _ = compute(request({"first": first}, {"first": strokes}, "first"))
-    pixels = measure_scale(first).apply(first.image.pixels)
+    pixels = measure_scale(first).apply(first.pixels)
     features = compute_features(pixels)
     numbers = number_strokes(strokes)
     parts = [

@@ -35,6 +35,7 @@ from napari_convnet.cli.options import (
     ModelFile,
     Report,
     Seed,
+    count_orientations,
 )
 from napari_convnet.cli.training_options import with_training_options
 from napari_convnet.errors import UserError
@@ -185,7 +186,8 @@ def predict(
         raise UserError("CN-506", "--weights only belongs to imagenet:NAME.")
     from napari_convnet.cli.apply import predict_files
 
-    predict_files(Path(model), inputs, output, device, objects, all_orientations=all_orientations)
+    n_orientations = count_orientations(all_orientations)
+    predict_files(Path(model), inputs, output, device, objects, n_orientations)
 
 
 @app.command()
@@ -234,7 +236,7 @@ def evaluate(
         groups_file=groups_file,
         groups_column=groups_column,
         seed=seed,
-        all_orientations=all_orientations,
+        n_orientations=count_orientations(all_orientations),
     )
     evaluate_model(model, data, device, report)
 

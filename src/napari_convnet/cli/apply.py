@@ -76,7 +76,7 @@ class EvaluationData:
     groups_file: Path | None = None
     groups_column: str = ""
     positions: Path | None = None
-    all_orientations: bool = False
+    n_orientations: int = 1
 
 
 def predict_files(
@@ -85,12 +85,11 @@ def predict_files(
     output: Path,
     device: str,
     objects: ObjectSettings | None = None,
-    *,
-    all_orientations: bool = False,
+    n_orientations: int = 1,
 ) -> None:
     """Apply a model to image files; a file that cannot be used is named and the rest goes on."""
     model = load_model(model_path)
-    n_orientations = _count_orientations(model, all_orientations)
+    _check_orientations(model, n_orientations)
     choose_device(device)
     files = list_inputs(inputs, output)
     make_folder(output)
@@ -113,10 +112,9 @@ def predict_files(
         raise SystemExit(1)
 
 
-def _count_orientations(model: Model, wants_all: bool) -> int:
-    if wants_all and model.card.task != "classify":
+def _check_orientations(model: Model, n_orientations: int) -> None:
+    if n_orientations > 1 and model.card.task != "classify":
         raise UserError("CN-506", "--all-orientations only belongs to models that classify.")
-    return 8 if wants_all else 1
 
 
 def _classify_files(
@@ -208,13 +206,13 @@ def evaluate_model(
     model = load_model(model_path)
     choose_device(device)
     evaluate = _EVALUATE[model.card.task]
-    n_orientations = _count_orientations(model, data.all_orientations)
+    _check_orientations(model, data.n_orientations)
     report = {
         "command": "evaluate",
         "model": str(model_path),
         **evaluate(model, data, device),
         "seed": data.seed,
-        "orientations": n_orientations,
+        "orientations": data.n_orientations,
         "versions": versions(),
         "seconds": round(time.monotonic() - started, 2),
     }
@@ -236,7 +234,7 @@ def _evaluate_classify(model: Model, data: EvaluationData, device: str) -> dict[
     indices = listed.split.validation.tolist() if data.validation else None
     steps = evaluate_classification(
         model, listed.folder, indices, groups=listed.groups,
-        orientations=_count_orientations(model, data.all_orientations), device=device,
+        orientations=data.n_orientations, device=device,
     )  # fmt: skip
     return follow(steps, "evaluating")
 

@@ -211,10 +211,10 @@ def evaluate_locator(
         See `napari_convnet.evaluation.evaluate_marked`.
     """
     marked = read_positions(positions, images)
-    values = {entry.name: k for k, entry in enumerate(model.card.classes, start=1)}
+    values = {"": 0} | {entry.name: k for k, entry in enumerate(model.card.classes, start=1)}
     sizes = {part.source.pixel_size_um for part in marked}
     parts = (
-        (part.image, part.centres, np.array([values.get(name, 0 if not name else -1) for name in part.class_names]))
+        (part.image, part.centres, np.array([values.get(name, -1) for name in part.class_names]))
         for part in marked
     )  # fmt: skip
     report = yield from evaluate_marked(

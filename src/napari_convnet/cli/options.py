@@ -93,3 +93,8 @@ Instances = Annotated[
 ClassNames = Annotated[
     str | None, typer.Option("--classes", metavar="A,B,...", help="Names of classes 1, 2, ...")
 ]
+
+
+def count_orientations(wants_all: bool) -> int:
+    """Return in how many orientations a classifier looks at each picture."""
+    return 8 if wants_all else 1

@@ -37,7 +37,6 @@ def evaluate_classification(
         Samples to use; all by default.
     groups
         Name of the group (patient, slide) of each file of the folder, for intervals that respect them.
-
     orientations
         That of `napari_convnet.prediction.classify_images`.
 

@@ -94,7 +94,7 @@ def evaluate_pixels(
 
 def whole_object_classes(model: Model, instances: np.ndarray) -> np.ndarray:
     """Return true classes of a two-class model from whole objects: the object class inside, background outside."""
-    background = next((k for k, c in enumerate(model.card.classes, start=1) if c.is_background), 1)
+    background = model.card.background_value or 1
     inside = next(k for k in range(1, len(model.card.classes) + 1) if k != background)
     return np.where(instances > 0, inside, background).astype(np.uint8)
 

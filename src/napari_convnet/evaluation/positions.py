@@ -76,8 +76,7 @@ def evaluate_marked(
     tolerance = 2 * card.locate.sigma if card.locate.sigma else TOLERANCE
     matches: list[list[PositionMatches]] = [[] for _ in card.classes]
     errors: list[np.ndarray] = []
-    for number, (name, (image, centres, values)) in enumerate(zip(names, parts, strict=True)):
-        del name
+    for number, (_, (image, centres, values)) in enumerate(zip(names, parts, strict=True)):
         at, found = yield from as_part(_find(model, image, device), number, len(names))
         for value, of_class in enumerate(matches, start=1):
             wanted = centres[(values == value) | (values == 0)]

@@ -12,7 +12,7 @@ from napari_convnet.images.cleaning import (
     patch_pixels,
     repeat_grey,
 )
-from napari_convnet.images.lazy_image import LazyImage
+from napari_convnet.images.lazy_image import LazyImage, sample_spans
 from napari_convnet.images.lazy_plane import LazyPlane, UnreadableError, is_lazy
 from napari_convnet.images.normalisation import Normalisation, NormalisationMode
 from napari_convnet.images.notes import ImageNote, describe_notes
@@ -33,4 +33,5 @@ __all__ = [
     "join_channels",
     "patch_pixels",
     "repeat_grey",
+    "sample_spans",
 ]

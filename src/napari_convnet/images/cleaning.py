@@ -51,6 +51,11 @@ class CleanImage:
         """Number of channels."""
         return self.pixels.shape[0]
 
+    def read(self, rows: slice, columns: slice) -> CleanImage:
+        """Return a part, as a view; so parts are read of every image in the same way, lazy or not."""
+        invalid = None if self.invalid is None else self.invalid[rows, columns]
+        return replace(self, pixels=self.pixels[:, rows, columns], invalid=invalid)
+
     @property
     def n_invalid(self) -> int:
         """Number of pixels that were NaN or infinite."""

@@ -109,7 +109,7 @@ class LazyImage:
 
     def _sample_blocks(self, sample: Sample) -> Iterator[np.ndarray]:
         """Yield the blocks ``(C, Y, X)``, all finite; those that cannot be read are left out."""
-        for rows, columns in itertools.product(*map(_sample_spans, self.shape)):
+        for rows, columns in itertools.product(*map(_spans, self.shape)):
             try:
                 parts = self._read(rows, columns)
             except UnreadableError as problem:
@@ -152,11 +152,26 @@ class Sample:
         return np.median(self.medians, axis=0)
 
 
-def _sample_spans(size: int) -> list[slice]:
-    if size <= _SAMPLE_BLOCKS * _SAMPLE_SIDE:
+def _spans(size: int) -> list[slice]:
+    return sample_spans(size, _SAMPLE_BLOCKS, _SAMPLE_SIDE, _SAMPLE_BLOCKS * _SAMPLE_SIDE)
+
+
+def sample_spans(size: int, n_blocks: int, side: int, largest_whole: int) -> list[slice]:
+    """Return where blocks that stand for an axis of an image lie, evenly spread; the same wherever one looks.
+
+    Parameters
+    ----------
+    size
+        Pixels along the axis.
+    n_blocks, side
+        How many blocks, and their pixels.
+    largest_whole
+        Up to this size the whole axis is one block.
+    """
+    if size <= largest_whole:
         return [slice(0, size)]
-    starts = np.linspace(0, size - _SAMPLE_SIDE, _SAMPLE_BLOCKS).astype(int)
-    return [slice(int(start), int(start) + _SAMPLE_SIDE) for start in starts]
+    starts = np.linspace(0, size - side, n_blocks).astype(int)
+    return [slice(int(start), int(start) + side) for start in starts]
 
 
 def _filled(pixels: np.ndarray, finite: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from napari_convnet.instant.classifier import (
     prepare,
 )
 from napari_convnet.instant.feature_store import TILE, FeatureStore, PaintedPart, split_strokes
-from napari_convnet.instant.features import InMemory, Scale, compute_features, measure_scale
+from napari_convnet.instant.features import Scale, compute_features, measure_scale
 from napari_convnet.instant.preview import (
     PreviewLearned,
     PreviewPart,
@@ -24,7 +24,6 @@ from napari_convnet.instant.preview import (
 __all__ = [
     "TILE",
     "FeatureStore",
-    "InMemory",
     "PaintedPart",
     "PaintedPixels",
     "PixelClassifier",

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from scipy import ndimage
 
-from napari_convnet.images import CleanImage
+from napari_convnet.images import CleanImage, sample_spans
 
 #: Standard deviations in pixels of the Gaussians that the image is smoothed with.
 SIGMAS = (0.7, 1.6, 3.5, 8.0, 16.0)
@@ -28,7 +28,7 @@ _SAMPLED_WHOLE = 1024
 
 
 class ReadableImage(Protocol):
-    """An image of which parts are read: `napari_convnet.images.LazyImage`, or `InMemory`."""
+    """An image of which parts are read: `napari_convnet.images.CleanImage` or `LazyImage`."""
 
     @property
     def name(self) -> str:
@@ -44,33 +44,6 @@ class ReadableImage(Protocol):
 
     def read(self, rows: slice, columns: slice) -> CleanImage:
         """Read a part."""
-
-
-@dataclass(frozen=True, eq=False)
-class InMemory:
-    """A whole image as one that parts are read of."""
-
-    image: CleanImage
-
-    @property
-    def name(self) -> str:
-        """What to call it in messages."""
-        return self.image.name
-
-    @property
-    def n_channels(self) -> int:
-        """Number of channels."""
-        return self.image.n_channels
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Height and width in pixels."""
-        return self.image.shape
-
-    def read(self, rows: slice, columns: slice) -> CleanImage:
-        """Return a part."""
-        invalid = None if self.image.invalid is None else self.image.invalid[rows, columns]
-        return CleanImage(self.image.pixels[:, rows, columns], invalid, self.image.name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,20 +70,15 @@ class Scale:
 
 def measure_scale(image: ReadableImage) -> Scale:
     """Measure the 1st and the 99.8th percentile of each channel, in blocks of a large image."""
-    spans = [_sample_spans(size) for size in image.shape]
+    spans = [
+        sample_spans(size, _SAMPLE_BLOCKS, _SAMPLE_SIDE, _SAMPLED_WHOLE) for size in image.shape
+    ]
     blocks = [image.read(rows, columns) for rows in spans[0] for columns in spans[1]]
     n_channels = blocks[0].n_channels
     pixels = np.concatenate([block.pixels.reshape(n_channels, -1) for block in blocks], axis=1)
     low, high = np.percentile(pixels, _PERCENTILES, axis=1)
     is_flat = low == high  # a few bright spots on nothing
     return Scale(np.where(is_flat, pixels.min(1), low), np.where(is_flat, pixels.max(1), high))
-
-
-def _sample_spans(size: int) -> list[slice]:
-    if size <= _SAMPLED_WHOLE:
-        return [slice(0, size)]
-    starts = np.linspace(0, size - _SAMPLE_SIDE, _SAMPLE_BLOCKS).astype(int)
-    return [slice(int(start), int(start) + _SAMPLE_SIDE) for start in starts]
 
 
 def read_features(

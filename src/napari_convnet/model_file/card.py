@@ -209,6 +209,12 @@ class ModelCard(_Strict):
         return values
 
     @property
+    def background_value(self) -> int:
+        """Value of the class that forms no objects; 0 where none is called background, and every class forms some."""
+        entries = enumerate(self.classes, start=1)
+        return next((value for value, entry in entries if entry.is_background), 0)
+
+    @property
     def network_task(self) -> Literal["classify", "segment", "locate"]:
         """Task that the network has in the catalogue: a heat map, like a segmentation, has a value a pixel."""
         is_map = self.locate is not None and self.locate.mode == "heat_map"

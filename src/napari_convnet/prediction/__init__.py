@@ -12,7 +12,7 @@ from napari_convnet.prediction.classification import (
 from napari_convnet.prediction.fitting import check_model_fits, normalisation_of
 from napari_convnet.prediction.imagenet import load_imagenet_network, name_image
 from napari_convnet.prediction.measuring import PixelSize, measure_objects
-from napari_convnet.prediction.objects import background_value, separate_objects
+from napari_convnet.prediction.objects import separate_objects
 from napari_convnet.prediction.positions import (
     LocatedFrames,
     LocatedPositions,
@@ -29,7 +29,6 @@ __all__ = [
     "PixelSize",
     "PredictionInterrupted",
     "Segmentation",
-    "background_value",
     "check_model_fits",
     "classify_images",
     "classify_objects",

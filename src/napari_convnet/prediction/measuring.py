@@ -113,20 +113,15 @@ def _add_brightness(
     """Add up the valid pixels of objects at ``place``, counted from row ``top`` on."""
     bottom = min(top + _ROWS, image.shape[0])
     try:
-        if isinstance(image, LazyImage):
-            part = image.read(slice(top, bottom), slice(0, image.shape[1]))
-            pixels, invalid = part.pixels, part.invalid
-        else:
-            pixels = image.pixels[:, top:bottom]
-            invalid = None if image.invalid is None else image.invalid[top:bottom]
+        part = image.read(slice(top, bottom), slice(0, image.shape[1]))
     except UnreadableError:
         sums[:, np.unique(labels)] = np.nan
         return
-    if invalid is not None:
-        is_valid = ~invalid[place]
+    if part.invalid is not None:
+        is_valid = ~part.invalid[place]
         place, labels = tuple(axis[is_valid] for axis in place), labels[is_valid]
     counts += np.bincount(labels, minlength=counts.shape[1])
-    for channel, total in zip(pixels, sums, strict=True):
+    for channel, total in zip(part.pixels, sums, strict=True):
         total += np.bincount(labels, channel[place], len(total))
 
 

@@ -8,19 +8,12 @@ from collections.abc import Generator
 import numpy as np
 from scipy import ndimage
 
-from napari_convnet.model_file import Model
 from napari_convnet.progress import Progress
 from napari_convnet.separation import cut_waists, fill_holes
 from napari_convnet.settings import ObjectSettings
 
 #: With the default settings.
 _DEFAULTS = ObjectSettings()
-
-
-def background_value(model: Model) -> int:
-    """Return the class that forms no objects; 0 where none is called background, and every class forms some."""
-    entries = enumerate(model.card.classes, start=1)
-    return next((value for value, entry in entries if entry.is_background), 0)
 
 
 def separate_objects(
@@ -67,10 +60,8 @@ def separate_objects(
             parts = yield from cut_waists(shape, settings.strength, stop, block)
         if parts is None or (stop is not None and stop.is_set()):
             return None
-        may_take = (nothing | (classes == value)) & (
-            objects == 0
-        )  # a ring in a ring: both see its hole
-        parts = np.where(may_take, parts, 0)
+        is_free = objects == 0  # a ring in a ring: both see its hole
+        parts = np.where(is_free & (nothing | (classes == value)), parts, 0)
         parts, n_parts = _keep(parts, settings)
         objects += np.where(parts > 0, parts + n_objects, 0).astype(np.int32)
         n_objects += n_parts

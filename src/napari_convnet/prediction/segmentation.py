@@ -13,7 +13,7 @@ from torch import Tensor
 from napari_convnet.images import CleanImage, ImageNote, LazyImage
 from napari_convnet.model_file import Model
 from napari_convnet.prediction.fitting import check_model_fits, check_result_fits
-from napari_convnet.prediction.objects import background_value, separate_objects
+from napari_convnet.prediction.objects import separate_objects
 from napari_convnet.prediction.reading import NormalisedImage, PredictionInterrupted
 from napari_convnet.prediction.tile_by_tile import predict_tiles
 from napari_convnet.prediction.tiles import Tile
@@ -86,7 +86,7 @@ def segment_image(
     problem = yield from predict_tiles(
         model, pixels, image.shape, keep, tile_size=tile_size, device=device, stop=stop
     )
-    background = background_value(model)
+    background = model.card.background_value
     if stop is not None and stop.is_set():
         found = run(separate_objects(classes, background, objects))
     else:

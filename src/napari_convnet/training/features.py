@@ -148,15 +148,8 @@ def train_on_features(
         network, facts = network or "mobilenet_v2", None
     network_entry(network, "classify")
     recipe = Recipe(
-        samples,
-        network,
-        dict(network_settings or {}),
-        settings,
-        initial_weights,
-        name,
-        facts,
-        start,
-    )
+        samples, network, dict(network_settings or {}), settings, initial_weights, name, facts, start=start
+    )  # fmt: skip
     module = recipe.build()
     layer = last_layer(module, network)
     features = yield from extract_features(

@@ -203,23 +203,15 @@ def _recipe(
         begin = start_from_model(samples, initial_model, settings)
         return Recipe(
             begin.samples, begin.network, begin.network_settings, settings, begin.weights, name, begin.facts,
-            start, before,
+            start=start, before=before,
         )  # fmt: skip
     network = network or before.get("network") or default_network(samples)
     network_entry(network, network_task(samples))
     if network_settings is None:
         network_settings = before.get("network_settings", {})
     return Recipe(
-        samples,
-        network,
-        dict(network_settings),
-        settings,
-        initial_weights,
-        name,
-        None,
-        start,
-        before,
-    )
+        samples, network, dict(network_settings), settings, initial_weights, name, start=start, before=before
+    )  # fmt: skip
 
 
 def _normalisation(record: Mapping[str, Any]) -> Normalisation:

@@ -9,10 +9,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from napari_convnet.images import LazyImage, LazyPlane
+from napari_convnet.images import CleanImage, LazyImage, LazyPlane
 from napari_convnet.instant import (
     FeatureStore,
-    InMemory,
     PaintedPart,
     PreviewLearned,
     PreviewRequest,
@@ -190,5 +189,5 @@ def _open_layers(channels: _Channels, plane: tuple[int, ...]) -> LazyImage:
     return LazyImage(tuple((LazyPlane(array, plane, name), axes) for array, axes, name in channels))
 
 
-def _open_file(record: ImageRecord, plane: tuple[int, ...]) -> InMemory:
-    return InMemory(FilePlane(record, plane).clean())
+def _open_file(record: ImageRecord, plane: tuple[int, ...]) -> CleanImage:
+    return FilePlane(record, plane).clean()

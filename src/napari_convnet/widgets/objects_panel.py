@@ -94,11 +94,8 @@ class ObjectsPanel(ObjectsForm):
                 f"Mask '{mask.name}' has other pixels than '{image.name}' has now. Nothing was changed. Predict again.",
             )
         mark = mark_of(mask)
-        names = tuple(mark["classes"])
-        default = names.index("background") + 1 if "background" in names else 0
-        classes = ClassMask(
-            np.array(mask.data[arrays.plane]), names, mark.get("background", default)
-        )
+        plane = np.array(mask.data[arrays.plane])
+        classes = ClassMask(plane, tuple(mark["classes"]), mark["background"])
         options = options_for(image, self.value())
         self.slot.start(
             lambda stop: separation_steps(classes, arrays, options, stop),

@@ -77,9 +77,8 @@ def show_prediction(
         show(names, "predicted-classes", "predicted", result.class_map, classes)
         _describe_cells(cells, result.table)
         return
-    entries = enumerate(model.card.classes, start=1)
-    background = next((value for value, entry in entries if entry.is_background), 0)
-    show(names | {"background": background}, "predicted-mask", "mask", result.class_map, classes)
+    facts = names | {"background": model.card.background_value}
+    show(facts, "predicted-mask", "mask", result.class_map, classes)
     show_objects(session, below, arrays.plane, result, names)
 
 
