@@ -31,7 +31,7 @@ from napari_convnet.project.class_edits import (
     move_annotations,
     restore_lost,
 )
-from napari_convnet.project.counts import NOT_IN_TEST, Counts, count_classes
+from napari_convnet.project.counts import NOT_IN_TEST, Counts, count_classes, has_test_images
 from napari_convnet.project.faults import short_name
 from napari_convnet.project.painting import Painting, decompress_tile
 from napari_convnet.project.schema import TABLES
@@ -245,7 +245,7 @@ class Classes(Painting):
             total = sum((np.array(counts) for counts in tiles), np.zeros(MAX_CLASSES + 1, int))
             return {int(value): int(total[value]) for value in np.flatnonzero(total) if value}
         with self._store.reading() as connection:
-            if where:
+            if where and has_test_images(connection):
                 return count_classes(connection, task, where)
             return self._counts.get(connection, task)
 

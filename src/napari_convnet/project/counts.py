@@ -20,6 +20,12 @@ def state_of(connection: sqlite3.Connection) -> State:
     return connection.total_changes, version
 
 
+def has_test_images(connection: sqlite3.Connection) -> bool:
+    """Return whether any image was put into the test set."""
+    query = "SELECT EXISTS (SELECT 1 FROM image_split WHERE split = 'test')"
+    return bool(connection.execute(query).fetchone()[0])
+
+
 def count_classes(connection: sqlite3.Connection, task: str, where: str = "") -> dict[int, int]:
     """Return how many rows of a task's tables, of those that are wanted, each class value has."""
     counts: Counter[int] = Counter()

@@ -165,7 +165,6 @@ class AnnotateDock(Dock):
         self._show_status()
 
     def _show_status(self) -> None:
-        self.project_bar.refresh()
         if self.session.history.busy_with:
             self.status.setText(f"Please wait: {self.session.history.busy_with}…")
             return

@@ -27,6 +27,10 @@ from napari_convnet.widgets.source import Source, source_layers
 
 _Found = tuple[str, ObjectIndex | None]
 
+#: Bytes up to which an array is copied before it is looked at, so that nobody paints on it meanwhile. A larger
+#: one would keep the GUI thread, and fill the memory, for longer than the look takes.
+_LARGEST_COPY = 64 * 2**20
+
 
 class ImageOpener:
     """Opens the image of a source in the session's project."""
@@ -63,7 +67,7 @@ class ImageOpener:
         if known is not None and known.shows(cells):
             then(True)
             return
-        arrays = [np.array(a) if isinstance(a, np.ndarray) else a for a in (image, cells)]
+        arrays = [_held(array) for array in (image, cells)]
         self._slot.start(
             lambda stop: _look_at(*arrays, stop), description="Looking at the image",
             on_progress=lambda _events: None,
@@ -112,6 +116,11 @@ class ImageOpener:
             opened = replace(opened, labels_name=_known_name(project, opened))
         self._session.open_images[source] = opened
         return True
+
+
+def _held(array):
+    is_copied = isinstance(array, np.ndarray) and array.nbytes <= _LARGEST_COPY
+    return np.array(array) if is_copied else array
 
 
 def _short(numbers: np.ndarray) -> str:

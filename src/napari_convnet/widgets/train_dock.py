@@ -156,7 +156,7 @@ class TrainDock(Dock):
         unit = _UNITS[self.session.task]
         parts = ", ".join(f"{name}: {count:,}" for name, count in zip(names, counts, strict=True))
         text = f"{sum(counts):,} {unit} ({parts})."
-        self._missing = missing_annotations(self.session)
+        self._missing = missing_annotations(self.session, counts)
         self.summary.setText(f"{text} {self._missing}".strip())
         self._show_state()
 

@@ -66,24 +66,21 @@ class _Annotated:
     size: int
 
 
-def missing_annotations(session: Session) -> str:
-    """Say what training lacks, in the person's words; empty when it can begin."""
-    counts = session.class_counts(with_test=False)
+def missing_annotations(session: Session, counts: list[int]) -> str:
+    """Say what training lacks that would learn from so many annotations of each class; empty when it can begin."""
     if session.task == "locate":
         is_marked = any(counts) or (
             session.project is not None and session.project.marked_planes()  # of no class
         )
         return "" if is_marked else "Mark positions to train."
     annotated = [info.name for info, count in zip(session.classes, counts, strict=True) if count]
+    if len(annotated) > 1:  # asked after every click: what is below takes a look at the file
+        return ""
     what = _VERBS[session.task][0]
     where = " outside of the test images" if counts != session.class_counts() else ""
     if not annotated:
         return f"{what} at least 2 classes{where} to train."
-    if len(annotated) == 1:
-        return (
-            f"Only '{annotated[0]}' is annotated{where}. {what} at least one more class to train."
-        )
-    return ""
+    return f"Only '{annotated[0]}' is annotated{where}. {what} at least one more class to train."
 
 
 def collect_planes(session: Session) -> tuple[AnnotatedPlane, ...]:
@@ -97,7 +94,7 @@ def collect_planes(session: Session) -> tuple[AnnotatedPlane, ...]:
         CN-621 or CN-622 when too little is annotated, CN-626 when no annotated image can be found.
     """
     session.save_tools()
-    missing = missing_annotations(session)
+    missing = missing_annotations(session, session.class_counts(with_test=False))
     if missing:
         raise UserError("CN-622" if "at least one more" in missing else "CN-621", missing)
     images = [image for image in session.project.images() if image.split != "test"]
