@@ -278,6 +278,43 @@ def test_a_slot_takes_one_job_at_a_time_and_is_free_when_the_end_is_told(viewer,
     assert states == ["running", "stopping", "idle", "running", "idle"]
 
 
+def test_a_job_makes_way_for_the_next_unless_the_person_stops(viewer, qtbot):
+    owner = QWidget()
+    qtbot.addWidget(owner)
+    slot = JobSlot(owner)
+    results, ends = [], []
+
+    def ask():
+        if not slot.make_way():
+            return
+        make_steps = count_to(1 if results else 100_000, pause=0.01)
+        slot.start(make_steps, description="Preview", on_progress=lambda _: None, on_done=end)
+
+    def end(result):
+        results.append(result.outcome)
+        ends.append(slot.is_outdated)
+        if slot.is_outdated:
+            ask()
+
+    assert slot.make_way()
+    assert not slot.is_outdated
+    ask()
+    assert slot.state == "running"
+    ask()
+    assert (slot.state, slot.is_outdated) == ("stopping", True)
+    qtbot.waitUntil(lambda: len(results) == 2, timeout=5000)
+    assert results == ["stopped", "finished"]
+    assert ends == [True, False]
+    results.clear()
+    ask()
+    ask()
+    slot.request_stop()
+    qtbot.waitUntil(lambda: slot.state == "idle", timeout=5000)
+    qtbot.wait(100)
+    assert results == ["stopped"]
+    assert ends[2:] == [False]
+
+
 def test_closing_the_dock_stops_its_job(viewer, qtbot):
     dock = QWidget()
     slot = JobSlot(dock)

@@ -9,6 +9,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
 from napari_convnet.sample_data import read_sample
+from napari_convnet.widgets.layers import mark_of
 
 
 def accuracy_of(features, classes) -> float:
@@ -123,6 +124,8 @@ def test_patches_are_picked_trained_on_and_predicted_where_there_are_no_labels(d
     assert desk.session.model.card.patch_size == annotate.patch_form.size.value()
     predicted = desk.viewer.layers["blood smear 1 predicted patches"]
     assert predicted.features["class"].isin(["class 1", "class 2"]).all()
+    mark = mark_of(predicted)
+    assert (mark["model"], mark["orientations"]) == (desk.session.model.card.name, 1)
     shown = np.mean(
         [
             name == f"class {patch.value}"

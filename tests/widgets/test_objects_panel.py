@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import threading
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from dock_helpers import press
 from qtpy.QtWidgets import QFileDialog
 
 from napari_convnet.sample_data import read_sample
+from napari_convnet.settings import ObjectSettings
 from napari_convnet.widgets import background
 from napari_convnet.widgets.layers import layer_id
 from napari_convnet.widgets.source import Source
@@ -159,6 +161,55 @@ def test_without_a_mask_the_settings_wait_for_the_prediction(desk):
     assert dock.objects.strength.value() == 70
     desk.qtbot.waitUntil(lambda: bool(dock.objects.status.text()), timeout=5_000)
     assert not background._running
+    assert not desk.messages
+
+
+class SlowImage:
+    """An image on a disk that is only read while its gate is open."""
+
+    def __init__(self, pixels: np.ndarray) -> None:
+        self._pixels, self.gate = pixels, threading.Event()
+        self.shape, self.dtype, self.ndim = pixels.shape, pixels.dtype, pixels.ndim
+        self.gate.set()
+
+    def __getitem__(self, part):
+        assert self.gate.wait(30)
+        return self._pixels[part]
+
+
+def test_stop_ends_objects_that_are_out_of_date_for_good(desk, predicted):
+    image, layer, objects = desk.viewer.layers["pairs"], objects_of(desk), predicted.objects
+    before, slow = layer.data.copy(), SlowImage(dumbbells())
+    image.data = slow
+
+    def change_twice():
+        slow.gate.clear()
+        objects.controls["smallest_area"].value = 200
+        desk.qtbot.waitUntil(lambda: objects.slot.state == "running", timeout=5_000)
+        objects.controls["touching"].value = "off"
+        desk.qtbot.waitUntil(lambda: objects.slot.is_outdated, timeout=5_000)
+        assert objects.slot.state == "stopping"
+
+    for is_waiting_for_the_timer in (False, True):
+        change_twice()
+        if is_waiting_for_the_timer:
+            slow.gate.set()
+            desk.qtbot.waitUntil(lambda: objects.slot.state == "idle", timeout=5_000)
+        assert predicted.stop_button.isEnabled()
+        press(predicted.stop_button)
+        assert not predicted.stop_button.isEnabled()
+        slow.gate.set()
+        desk.wait_until_idle()
+        desk.qtbot.wait(300)  # longer than a change waits for the next
+        assert objects.slot.state == "idle"
+        assert not objects.status.text().endswith("…")
+        np.testing.assert_array_equal(layer.data, before)
+        objects.set_value(ObjectSettings())
+    change_twice()
+    with desk.qtbot.waitSignal(objects.made, timeout=20_000):
+        slow.gate.set()
+    assert layer.data[30, 25] == layer.data[30, 46] > 0
+    desk.qtbot.waitUntil(lambda: not predicted.stop_button.isEnabled(), timeout=5_000)
     assert not desk.messages
 
 

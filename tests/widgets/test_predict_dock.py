@@ -11,12 +11,15 @@ from qtpy.QtWidgets import QFileDialog
 from napari_convnet.classes import make_classes
 from napari_convnet.images import clean_image
 from napari_convnet.model_file import save_model
-from napari_convnet.prediction import object_centres
+from napari_convnet.prediction import classify_objects, object_centres
 from napari_convnet.sample_data import read_sample
 from napari_convnet.samples import AnnotatedObjects, ClassificationSet
 from napari_convnet.settings import TrainingSettings
 from napari_convnet.training import run, train
+from napari_convnet.widgets.layers import layer_id, mark_of
 from napari_convnet.widgets.placement import placement_of
+from napari_convnet.widgets.source import Source
+from synthetic_pictures import train_segmenter
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +99,51 @@ def test_a_model_file_that_cannot_be_trusted_is_refused_and_the_old_model_stays(
     assert len(desk.messages[0]) <= 300
     assert desk.session.model is before
     assert predict.predict_button.isEnabled()
+
+
+def test_the_mean_over_orientations_is_that_of_the_python_call_and_is_said(desk, predict, model):
+    box = predict.orientations_box
+    assert box.isHidden()
+    desk.session.set_model(model)
+    assert not box.isHidden()
+    assert "8 times as long" in box.toolTip()
+    image = clean_image(desk.viewer.layers["blood smear 2"].data, "YXC")
+    cells = desk.viewer.layers["cells"]
+    names = [entry.name for entry in model.card.classes]
+    for orientations in (1, 8):
+        if orientations == 8:
+            box.click()
+        press(predict.predict_button)
+        finish(desk, predict)
+        steps = classify_objects(
+            model, image, *object_centres(cells.data), orientations=orientations, device="cpu"
+        )
+        wanted, table = run(steps).probabilities, predict.table.table
+        found = table[[f"p {name}" for name in names]].to_numpy()
+        np.testing.assert_allclose(found, wanted, atol=1e-6)
+        assert mark_of(desk.viewer.layers["cells predicted"])["orientations"] == orientations
+        assert ("mean over 8 orientations" in predict.result.text()) == (orientations == 8)
+        np.testing.assert_allclose(cells.features["probability"], wanted.max(1), atol=1e-6)
+    once = run(classify_objects(model, image, *object_centres(cells.data), device="cpu"))
+    assert np.abs(once.probabilities - wanted).max() > 1e-3
+    desk.close_dock(predict)
+    assert desk.open_dock("Predict").orientations_box.isChecked()
+    assert not desk.messages
+
+
+def test_a_model_that_segments_offers_no_orientations_and_ignores_them(desk, predict):
+    desk.session.averages_orientations = True
+    desk.session.set_model(train_segmenter())
+    assert predict.orientations_box.isHidden()
+    grey = desk.viewer.layers["blood smear 2"].data[..., 0].astype(np.float32)
+    placement = placement_of(desk.viewer.layers["cells"]).as_arguments()
+    layer = desk.viewer.add_image(grey[:64, :64], name="grey", **placement)
+    desk.session.set_source(Source((layer_id(layer),)))
+    press(predict.predict_button)
+    finish(desk, predict)
+    assert "orientations" not in predict.result.text()
+    assert "orientations" not in mark_of(desk.viewer.layers["grey mask"])
+    assert not desk.messages
 
 
 def test_a_grey_image_is_refused_by_a_model_for_colour(desk, model):

@@ -9,6 +9,10 @@ from dock_helpers import press
 from PIL import Image
 from qtpy.QtWidgets import QFileDialog
 
+from napari_convnet.images import clean_image
+from napari_convnet.prediction import classify_images
+from napari_convnet.progress import run
+
 
 def picture(name: str, seed: int) -> np.ndarray:
     level = {"bright": 180, "dark": 60}[name]
@@ -66,6 +70,16 @@ def test_an_image_and_every_plane_of_a_stack_are_classified_as_wholes(
     assert saved["z"].tolist() == list(range(6))
     assert saved["class"].tolist() == truth
     assert saved["probability"].between(0.5, 1).all()
+
+    predict.orientations_box.click()
+    finish(desk, predict)
+    assert predict.result.text().endswith("3 dark, 3 bright (mean over 8 orientations)")
+    images = [clean_image(picture, "YX") for picture in stack]
+    steps = classify_images(
+        desk.session.model, images.__getitem__, len(images), orientations=8, device="cpu"
+    )
+    found = predict.table.table[["p bright", "p dark"]]
+    np.testing.assert_allclose(found, run(steps).probabilities, atol=1e-6)
     assert not desk.messages
 
 

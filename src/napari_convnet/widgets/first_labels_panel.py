@@ -57,7 +57,6 @@ class FirstLabelsPanel(FirstLabelsForm):
         self.previewing, self.making = JobSlot(dock), JobSlot(dock)
         self._memory = Memory()
         self._window: tuple[Region, Window] | None = None
-        self._is_stale = False
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(_DELAY_MILLISECONDS)
@@ -167,9 +166,7 @@ class FirstLabelsPanel(FirstLabelsForm):
             self._remove_preview()
             self.status.setText("")
             return
-        if self.previewing.state != "idle":
-            self._is_stale = True
-            self.previewing.request_stop()
+        if not self.previewing.make_way():
             return
         image = self._cell_image()
         window = _visible_window(layer, image.n_planes)
@@ -183,8 +180,7 @@ class FirstLabelsPanel(FirstLabelsForm):
     def _previewed(self, key: str, result: JobResult) -> None:
         layer = self.image_layer
         is_wanted = self.toggle.isChecked() and self.preview_box.isChecked()
-        if self._is_stale:
-            self._is_stale = False
+        if self.previewing.is_outdated:
             self._timer.start()
         if result.outcome == "failed":
             self._remove_preview()

@@ -53,7 +53,6 @@ class InstantPreview(QObject):
         self.computing = JobSlot(dock)
         self._store, self._strokes, self._n_changes = FeatureStore(), KnownStrokes(), 0
         self._overlay: InstantOverlay | None = None
-        self._is_stale = False
         self._asked_at = 0.0
         self._keyed: tuple[object, ...] = ()
         self._timer = QTimer(self)
@@ -157,9 +156,7 @@ class InstantPreview(QObject):
         if QApplication.mouseButtons() != Qt.MouseButton.NoButton:
             self._timer.start()
             return
-        if self.computing.state != "idle":
-            self._is_stale = True
-            self.computing.request_stop()
+        if not self.computing.make_way():
             return
         layer = find_by_id(self._session.viewer, image.source.image_ids[0])
         if self._overlay is None or self._overlay.image is not layer:
@@ -192,7 +189,7 @@ class InstantPreview(QObject):
         if any(isinstance(event, PreviewLearned) and event.is_new for event in events):
             overlay.clear(window)  # what is out of view was told by other strokes
         parts = [event for event in events if isinstance(event, PreviewPart)]
-        if parts and not self._is_stale:
+        if parts and not self.computing.is_outdated:
             overlay.paste(parts)
             if not self._drawing.isActive():
                 self._drawing.start()
@@ -204,8 +201,7 @@ class InstantPreview(QObject):
 
     def _done(self, overlay: InstantOverlay, result: JobResult) -> None:
         is_wanted = self.button.isChecked() and overlay is self._overlay
-        if self._is_stale:
-            self._is_stale = False
+        if self.computing.is_outdated:
             guarded(self._update)
         if not is_wanted:
             return
@@ -224,12 +220,12 @@ class InstantPreview(QObject):
         layer = event.value
         if mark_of(layer).get("kind") == "predicted-mask":
             layer.events.data.connect(self._mask_changed)
-            self._make_way(layer)
+            self._yield_to(layer)
 
     def _mask_changed(self, event: object) -> None:
-        self._make_way(event.source)
+        self._yield_to(event.source)
 
-    def _make_way(self, mask: Layer) -> None:
+    def _yield_to(self, mask: Layer) -> None:
         overlay, source = self._overlay, mark_of(mask).get("source")
         if self.button.isChecked() and overlay is not None and layer_id(overlay.image) == source:
             self.button.setChecked(False)
@@ -238,7 +234,7 @@ class InstantPreview(QObject):
 
     def _layer_removed(self, _event: object) -> None:
         if self._overlay is not None and self._overlay.image not in self._session.viewer.layers:
-            self.computing.request_stop()
+            self.computing.make_way()
             self._remove()
             self._store = FeatureStore()  # the job that still runs has the old one
 

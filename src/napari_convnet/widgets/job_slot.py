@@ -31,6 +31,8 @@ class JobSlot(QObject):
         self._job: Job | None = None
         self._on_progress: Callable[[tuple[Progress, ...]], None] | None = None
         self._on_done: Callable[[JobResult], None] | None = None
+        #: Whether the last job was asked to make way, and the one it made way for has not begun.
+        self.is_outdated = False
         owner.installEventFilter(self)
 
     @property
@@ -53,6 +55,7 @@ class JobSlot(QObject):
         if self._job is not None:
             return False
         self._on_progress, self._on_done = on_progress, on_done
+        self.is_outdated = False
         self._job = start_job(
             make_steps,
             description=description,
@@ -64,9 +67,23 @@ class JobSlot(QObject):
         return True
 
     def request_stop(self) -> None:
-        """Ask the running job, if any, to end with the best it has."""
+        """Ask the running job, if any, to end with the best it has; none is to follow it."""
+        self._stop(is_outdated=False)
+
+    def make_way(self) -> bool:
+        """Return whether a job may start now; one that runs is asked to stop.
+
+        Its `on_done` finds `is_outdated` set then, and starts again.
+        """
+        self._stop(is_outdated=self._job is not None)
+        return self._job is None
+
+    def _stop(self, *, is_outdated: bool) -> None:
+        has_news = self._job is not None or self.is_outdated
+        self.is_outdated = is_outdated
         if self._job is not None:
             self._job.request_stop()
+        if has_news:
             self.changed.emit()
 
     def eventFilter(self, owner: Any, event: Any) -> bool:

@@ -54,7 +54,6 @@ class NetworkView(QDialog):
         self.slot = JobSlot(dock)
         self._question: NetworkQuestion | None = None
         self._name = ""
-        self._is_due = False
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(_WAIT_MILLISECONDS)
@@ -113,9 +112,7 @@ class NetworkView(QDialog):
         if self._question is None or not self.isVisible():
             return
         self._question = NetworkQuestion(**{**vars(self._question), "input": self.input.value()})
-        if self.slot.state != "idle":
-            self._is_due = True
-            self.slot.request_stop()
+        if not self.slot.make_way():
             return
         question = self._question
         self._show_table((), "Laying the network out…")
@@ -135,7 +132,7 @@ class NetworkView(QDialog):
 
     def _on_progress(self, question: NetworkQuestion, events: tuple[Progress, ...]) -> None:
         for event in events:
-            if isinstance(event, TableReady) and not self._is_due:
+            if isinstance(event, TableReady) and not self.slot.is_outdated:
                 table = event.table
                 self._show_table(table_rows(table), totals_text(table, question.batch_size))
                 self.time.setText("Measuring how long an epoch takes on this device…")
@@ -155,8 +152,7 @@ class NetworkView(QDialog):
                 )
 
     def _on_done(self, question: NetworkQuestion, result: JobResult) -> None:
-        if self._is_due:
-            self._is_due = False
+        if self.slot.is_outdated:
             self._ask()
         elif result.outcome == "failed":
             self.time.setText("")
@@ -169,7 +165,6 @@ class NetworkView(QDialog):
 
     def _close_down(self) -> None:
         self._timer.stop()
-        self._is_due = False
         self.slot.request_stop()
 
     def csv(self) -> str:

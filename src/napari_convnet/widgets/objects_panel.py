@@ -41,7 +41,6 @@ class ObjectsPanel(ObjectsForm):
         super().__init__()
         self._session = session
         self.slot = JobSlot(dock)
-        self._is_stale = False
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(_DELAY_MILLISECONDS)
@@ -58,10 +57,14 @@ class ObjectsPanel(ObjectsForm):
         ):
             self.set_value(shown_settings(self._session.viewer, image))
 
-    def cancel(self) -> None:
-        """Form no objects: a prediction that starts now will."""
+    @property
+    def can_stop(self) -> bool:
+        """Whether objects are formed, or will be as soon as the outdated job is over."""
+        return self.slot.state == "running" or self.slot.is_outdated
+
+    def stop(self) -> None:
+        """Form no objects; those that are shown stay."""
         self._timer.stop()
-        self._is_stale = False
         self.slot.request_stop()
         self.say("")
 
@@ -70,9 +73,7 @@ class ObjectsPanel(ObjectsForm):
         return find_by_id(self._session.viewer, ids[0]) if ids else None
 
     def _start(self) -> None:
-        if self.slot.state != "idle":
-            self._is_stale = True
-            self.slot.request_stop()
+        if not self.slot.make_way():
             return
         try:
             self._begin()
@@ -108,8 +109,7 @@ class ObjectsPanel(ObjectsForm):
     def _on_done(
         self, source: Source, arrays: PlaneArrays, model_name: str, result: JobResult
     ) -> None:
-        if self._is_stale:
-            self._is_stale = False
+        if self.slot.is_outdated:
             self._timer.start()
             return
         found: Prediction | None = result.value

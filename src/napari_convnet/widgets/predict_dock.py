@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari.viewer import Viewer
-from qtpy.QtWidgets import QFileDialog, QProgressBar
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QProgressBar
 
 from napari_convnet.atomic import write_atomically
 from napari_convnet.progress import Progress
@@ -38,6 +38,8 @@ class PredictDock(Dock):
     def _build(self) -> None:
         self.model_bar = ModelBar(self.session)
         self.picker = SourcePicker(self.session.viewer)
+        self.orientations_box = _make_orientations_box()
+        self.orientations_box.setChecked(self.session.averages_orientations)
         self.predict_button = push_button(
             "Predict", "Apply the model to the chosen image.", self.predict
         )
@@ -56,6 +58,7 @@ class PredictDock(Dock):
         column = scrolling_column(self)
         column.addWidget(self.model_bar)
         column.addWidget(self.picker)
+        column.addWidget(self.orientations_box)
         column.addLayout(row(self.predict_button, self.stop_button))
         column.addWidget(self.bar)
         column.addWidget(self.result)
@@ -67,6 +70,7 @@ class PredictDock(Dock):
     def _connect(self) -> None:
         session = self.session
         self.picker.changed.connect(self._choose_source)
+        self.orientations_box.toggled.connect(self._choose_orientations)
         session.source_changed.connect(self._show_source)
         session.model_changed.connect(self._show_state)
         self.runner.changed.connect(self._show_state)
@@ -87,15 +91,19 @@ class PredictDock(Dock):
     def _choose_source(self) -> None:
         self.session.set_source(self.picker.value())
 
+    def _choose_orientations(self, is_mean: bool) -> None:
+        self.session.averages_orientations = is_mean
+
     def _show_source(self) -> None:
         self.picker.set_value(self.session.source)
 
     def _show_state(self) -> None:
         state, model = self.runner.state, self.session.model
         self.predict_button.setEnabled(state == "idle" and model is not None)
-        self.stop_button.setEnabled("running" in (state, self.objects.slot.state))
+        self.stop_button.setEnabled(state == "running" or self.objects.can_stop)
         self.objects.setVisible(model is None or model.card.task == "segment")
         self.table_button.setEnabled(self.table is not None)
+        self.orientations_box.setVisible(model is not None and model.card.task == "classify")
         self.picker.show_cells(model is None or model.card.task == "classify")
         if model is None:
             self.result.setText("Train a model in the Train dock, or load one.")
@@ -122,14 +130,14 @@ class PredictDock(Dock):
 
     def predict(self) -> None:
         """Apply the current model to the chosen image."""
-        self.objects.cancel()
+        self.objects.stop()
         self.runner.object_settings = self.objects.value()
         self.runner.start()
 
     def stop(self) -> None:
         """Stop predicting, or forming objects."""
         self.runner.stop()
-        self.objects.slot.request_stop()
+        self.objects.stop()
 
     def go_to(self, row: int) -> None:
         """Show the place of a row of the table: its plane, and where it is in there."""
@@ -171,3 +179,16 @@ class PredictDock(Dock):
             table = table.rename(columns={"index": "label"})
         write_atomically(path, table.to_csv(index=False).encode())
         self.result.setText(f"Table saved: {path.name}")
+
+
+def _make_orientations_box() -> QCheckBox:
+    text = "Average over 8 orientations"
+    box = QCheckBox(text)
+    box.setToolTip(
+        "Look at each cell or image in all eight ways in which it can be turned and mirrored, and take the mean of the "
+        "probabilities. It takes 8 times as long. Wrong where things have an upper side, or where left and right "
+        "differ: letters, whole animals, scenes."
+    )
+    box.setAccessibleName(text)
+    box.setAccessibleDescription(box.toolTip())
+    return box

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,11 +23,19 @@ if TYPE_CHECKING:
     from napari_convnet.model_file import Model
 
 
+@dataclass(frozen=True)
+class PredictionSettings:
+    """Where a model computes, and in how many orientations (1 or 8) one that classifies looks at each thing."""
+
+    device: str
+    orientations: int = 1
+
+
 def prediction_steps(
     model: Model,
     arrays: PlaneArrays,
     centres: np.ndarray,
-    device: str,
+    settings: PredictionSettings,
     options: ObjectOptions,
     stop: threading.Event,
 ) -> Generator[Progress, None, Prediction]:
@@ -44,13 +52,15 @@ def prediction_steps(
         segment_image,
     )
 
-    image = image_of(arrays)
+    image, device = image_of(arrays), settings.device
     check_model_fits(model, model.card.task, image)
     if model.card.task == "segment":
         steps = segment_image(model, image, objects=options.settings, device=device, stop=stop)
     else:
         cells = _cells(arrays, centres, image.name)
-        steps = classify_objects(model, image, *cells, device=device, stop=stop)
+        steps = classify_objects(
+            model, image, *cells, orientations=settings.orientations, device=device, stop=stop
+        )
     problem = ""
     try:
         result = yield from steps
@@ -60,18 +70,20 @@ def prediction_steps(
     if model.card.task == "segment":
         found = yield from segmented_steps(result, names, arrays, image, options, stop)
     else:
-        found = _classified(result, names, arrays.labels)
+        found = _classified(result, names, arrays.labels, settings.orientations)
     return replace(found, notes=result.notes, problem=problem)
 
 
 def plane_steps(
-    model: Model, planes: Planes, device: str, stop: threading.Event
+    model: Model, planes: Planes, settings: PredictionSettings, stop: threading.Event
 ) -> Generator[Progress, None, Prediction]:
     """Apply a model that locates or takes whole images to planes, one after the other; runs in the worker."""
     yield Progress(done=0, total=0, text="preparing the image")
     if model.card.task == "locate":
-        return (yield from locate_steps(model, planes, device, stop))
-    return (yield from whole_image_steps(model, planes, device, stop))
+        return (yield from locate_steps(model, planes, settings.device, stop))
+    return (
+        yield from whole_image_steps(model, planes, settings.device, settings.orientations, stop)
+    )
 
 
 def _cells(
@@ -91,16 +103,17 @@ def _cells(
     return labels, centres
 
 
-def _classified(result, names: list[str], label_plane: np.ndarray | None) -> Prediction:
+def _classified(
+    result, names: list[str], label_plane: np.ndarray | None, orientations: int
+) -> Prediction:
     table = pd.DataFrame({
         "index": result.labels, "class": [names[v - 1] for v in result.values], "probability": result.confidence,
         "y": result.centres[:, 0], "x": result.centres[:, 1],
         **{f"p {name}": result.probabilities[:, k] for k, name in enumerate(names)},
     })  # fmt: skip
     if label_plane is None:
-        return Prediction("classify", None, None, table)
+        return Prediction("classify", None, None, table, orientations=orientations)
     row = np.searchsorted(result.labels, label_plane).clip(0, max(0, len(result.labels) - 1))
     known = result.labels[row] == label_plane
-    return Prediction(
-        "classify", np.where(known, result.values[row], 0).astype(np.uint8), None, table
-    )
+    class_map = np.where(known, result.values[row], 0).astype(np.uint8)
+    return Prediction("classify", class_map, None, table, orientations=orientations)

@@ -58,8 +58,10 @@ def show_prediction(
     if result.task == "locate":
         show_positions(session, images[0], classes, model.card.name, result)
         return
+    names = {"model": model.card.name}
+    facts = names | {"orientations": result.orientations}
     if result.class_map is None:
-        _show_patches(session, images[0], arrays.plane, classes, result.table)
+        _show_patches(session, images[0], arrays.plane, classes, result.table, facts)
         return
     below = cells if result.task == "classify" else images[0]
     shape = image_data(below).array.shape[: below.ndim]
@@ -71,10 +73,9 @@ def show_prediction(
         )
     kinds = ("predicted-classes",) if cells is not None else ("predicted-mask", "predicted-objects")
     refuse_locked([find_layer(session.viewer, kind, layer_id(below)) for kind in kinds])
-    names = {"model": model.card.name}
     show = partial(_show_labels, session, below, arrays.plane, shape)
     if result.task == "classify":
-        show(names, "predicted-classes", "predicted", result.class_map, classes)
+        show(facts, "predicted-classes", "predicted", result.class_map, classes)
         _describe_cells(cells, result.table)
         return
     facts = names | {"background": model.card.background_value}
@@ -152,7 +153,7 @@ def _into_stack(session, kind, source_id, shape, plane, result: np.ndarray) -> n
     return stack
 
 
-def _show_patches(session, image, plane, classes, table: pd.DataFrame) -> None:
+def _show_patches(session, image, plane, classes, table: pd.DataFrame, provenance) -> None:
     points = np.array([(*plane, y, x) for y, x in zip(table["y"], table["x"], strict=True)])
     colour_of = {info.name: info.colour for info in classes}
     colours = [colour_of[name] for name in table["class"]]
@@ -161,7 +162,8 @@ def _show_patches(session, image, plane, classes, table: pd.DataFrame) -> None:
     refuse_locked([layer])
     if layer is not None:
         session.viewer.layers.remove(layer)
+    mark = {**provenance, "kind": "predicted-classes", "source": source}
     session.viewer.add_points(
         points, name=f"{image.name} predicted patches", features=table, face_color=colours, border_color="white",
-        size=12, metadata={MARK: {"kind": "predicted-classes", "source": source}}, **placement_of(image).as_arguments(),
+        size=12, metadata={MARK: mark}, **placement_of(image).as_arguments(),
     )  # fmt: skip

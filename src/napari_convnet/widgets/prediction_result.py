@@ -42,6 +42,8 @@ class Prediction:
         In how many planes positions were looked for.
     object_settings
         How the objects were formed, if they were.
+    orientations
+        In how many orientations a classifier looked at each thing.
     """
 
     task: str
@@ -56,12 +58,17 @@ class Prediction:
     is_film: bool = False
     n_planes: int = 1
     object_settings: ObjectSettings | None = None
+    orientations: int = 1
 
 
 def describe_prediction(model: Model, result: Prediction) -> str:
-    """Say in one line what was found."""
-    if result.is_whole:
-        return _describe_whole(result)
+    """Say in one line what was found, and in how many orientations it was looked at."""
+    found = _describe_whole(result) if result.is_whole else _describe_things(model, result)
+    is_mean = result.orientations > 1 and len(result.table)
+    return f"{found} (mean over {result.orientations} orientations)" if is_mean else found
+
+
+def _describe_things(model: Model, result: Prediction) -> str:
     if result.is_film:
         return f"One position in each of {len(result.table):,} frames, shown as a track."
     counts = result.table["class"].value_counts()

@@ -18,7 +18,7 @@ from napari_convnet.widgets.job_slot import JobSlot
 from napari_convnet.widgets.messages import guarded
 from napari_convnet.widgets.objects_job import options_for
 from napari_convnet.widgets.planes import Planes, planes_of
-from napari_convnet.widgets.prediction_job import plane_steps, prediction_steps
+from napari_convnet.widgets.prediction_job import PredictionSettings, plane_steps, prediction_steps
 from napari_convnet.widgets.prediction_layers import show_prediction, shown_settings
 from napari_convnet.widgets.prediction_result import Prediction, describe_prediction
 from napari_convnet.widgets.preferences import read_preferences
@@ -61,7 +61,7 @@ class PredictionRunner(QObject):
         model, source = self._session.model, self._session.source
         if model is None:
             raise UserError("CN-405", "There is no model yet. Train one, or load one from a file.")
-        viewer, device = self._session.viewer, read_preferences().device
+        viewer, settings = self._session.viewer, self._settings_for(model)
         if model.card.task != "classify":
             source = Source(source.image_ids)
         if model.card.task == "locate":  # one position a frame: a film's axis of time is its first
@@ -75,17 +75,21 @@ class PredictionRunner(QObject):
             self._run_planes(planes_of(viewer, source), source, model, after)
             return
         image = source_layers(viewer, source)[0][0]
-        settings = self.object_settings or shown_settings(viewer, image)
-        options = options_for(image, settings)
+        objects = self.object_settings or shown_settings(viewer, image)
+        options = options_for(image, objects)
         self._run(
-            lambda stop: prediction_steps(model, arrays, centres, device, options, stop),
+            lambda stop: prediction_steps(model, arrays, centres, settings, options, stop),
             lambda result: self._on_done(result, source, arrays, model, after),
         )
 
+    def _settings_for(self, model) -> PredictionSettings:
+        is_mean = self._session.averages_orientations and model.card.task == "classify"
+        return PredictionSettings(read_preferences().device, 8 if is_mean else 1)
+
     def _run_planes(self, planes: Planes, source: Source, model, after: str) -> None:
-        device = read_preferences().device
+        settings = self._settings_for(model)
         self._run(
-            lambda stop: plane_steps(model, planes, device, stop),
+            lambda stop: plane_steps(model, planes, settings, stop),
             lambda result: self._on_done(result, source, None, model, after),
         )
 

@@ -57,6 +57,8 @@ class Session(ClassEditing, QObject):
         self.project: Project | None = None
         self.model: Model | None = None
         self.model_path: Path | None = None
+        #: Whether a model that classifies looks at each thing in all eight orientations.
+        self.averages_orientations = False
         self.task: Task = "classify"
         self.source = Source()
         self.open_images: dict[Source, OpenImage] = {}

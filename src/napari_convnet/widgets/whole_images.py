@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def whole_image_steps(
-    model: Model, planes: Planes, device: str, stop: threading.Event
+    model: Model, planes: Planes, device: str, orientations: int, stop: threading.Event
 ) -> Generator[Progress, None, Prediction]:
     """Classify each plane as a whole; runs in the worker. Stopped, it keeps the planes that are done."""
     from napari_convnet.prediction import classify_images
@@ -31,7 +31,9 @@ def whole_image_steps(
             notes.extend(image.notes)
             return image
 
-        return classify_images(model, read, len(part), device=device, stop=stop)
+        return classify_images(
+            model, read, len(part), orientations=orientations, device=device, stop=stop
+        )
 
     results, problem = yield from in_blocks(planes, steps_of, stop)
     names = [entry.name for entry in model.card.classes]
@@ -47,5 +49,5 @@ def whole_image_steps(
     middle = [(extent - 1) / 2 for extent in planes.shape[-2:]]
     return Prediction(
         "classify", None, None, table, tuple(notes), problem, is_whole=True, shape=planes.shape,
-        places=np.column_stack([done, np.tile(middle, (n_done, 1))]),
+        places=np.column_stack([done, np.tile(middle, (n_done, 1))]), orientations=orientations,
     )  # fmt: skip
