@@ -10,13 +10,12 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from napari_convnet.images import CleanImage, LazyImage, UnreadableError
 from napari_convnet.progress import Progress
 
-#: Rows of the image that are looked at together.
-_ROWS = 512
+#: Rows of the image that are looked at together, fewer in an image so wide that they had more pixels than this.
+_ROWS, _PIXELS = 512, 2**23
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ def measure_objects(
     Parameters
     ----------
     objects
-        ``(Y, X)`` int32 labels 1..n without gaps.
+        ``(Y, X)`` int32 labels 1..n without gaps; an array on the disk (zarr) is read some rows at a time.
     class_names
         ``n`` names: the class of each object.
     image
@@ -61,59 +60,80 @@ def measure_objects(
         its outer edges, with pixel 0's centre at 0; ``unit``, ``area_unit``.
     """
     n_objects = len(class_names)
-    area, rows, columns = np.zeros((3, n_objects + 1))
-    sums, counts = np.zeros((2, len(channel_names), n_objects + 1))
-    n_parts = -(-objects.shape[0] // _ROWS)
-    for part in range(n_parts):
-        if n_parts > 2 and not (stop is not None and stop.is_set()):
-            yield Progress(done=part, total=n_parts, text="measuring objects")
-        top = part * _ROWS
-        labels = objects[top : top + _ROWS]
-        y, x = np.nonzero(labels)
-        if not len(y):
-            continue
-        found = labels[y, x]
-        area += np.bincount(found, minlength=n_objects + 1)
-        rows += np.bincount(found, y + top, n_objects + 1)
-        columns += np.bincount(found, x, n_objects + 1)
-        if stop is not None and stop.is_set():
-            sums[:, np.unique(found)] = np.nan
-        else:
-            _add_brightness(image, top, (y, x), found, sums, counts)
+    added = yield from _add_up(objects, n_objects, image, len(channel_names), stop)
+    (area, rows, columns), sums, counts = added
     with np.errstate(invalid="ignore", divide="ignore"):
         place = (rows / area, columns / area)
         means = sums / counts
-    boxes = [
-        [s.start for s in box] + [s.stop - 1 for s in box] for box in ndimage.find_objects(objects)
-    ]
     table = {
         "label": np.arange(1, n_objects + 1), "class": np.array(class_names, object),
         "area_pixels": area[1:].astype(np.int64), "y": place[0][1:], "x": place[1][1:],
     }  # fmt: skip
     for name, mean in zip(_different(channel_names), means, strict=True):
         table[f"mean {name}"] = mean[1:]
-    table |= dict(
-        zip(
-            ("y_min", "x_min", "y_max", "x_max"),
-            np.array(boxes, np.int64).reshape(-1, 4).T,
-            strict=True,
-        )
-    )
+    table |= boxes.columns()
     return table | _physical(table, pixel_size)
+
+
+def _add_up(
+    objects: np.ndarray,
+    n_objects: int,
+    image: CleanImage | LazyImage,
+    n_channels: int,
+    stop: threading.Event | None,
+) -> Generator[Progress, None, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Add up for each label: pixels, rows, columns ``(3, n + 1)``; brightness, and valid pixels ``(C, n + 1)``."""
+    places = np.zeros((3, n_objects + 1))
+    sums, counts = np.zeros((2, n_channels, n_objects + 1))
+    n_parts = -(-objects.shape[0] // n_rows)
+    for part in range(n_parts):
+        if n_parts > 2 and not (stop is not None and stop.is_set()):
+            yield Progress(done=part, total=n_parts, text="measuring objects")
+        top = part * n_rows
+        labels = np.asarray(objects[top : top + n_rows])
+        y, x = np.nonzero(labels)
+        if not len(y):
+            continue
+        found = labels[y, x]
+        for total, weights in zip(places, (None, y + top, x), strict=True):
+            total += np.bincount(found, weights, n_objects + 1)
+        if stop is not None and stop.is_set():
+            sums[:, np.unique(found)] = np.nan
+        else:
+            _add_brightness(image, slice(top, top + len(labels)), (y, x), found, sums, counts)
+    return places, sums, counts
+
+
+class _Boxes:
+    """First and last row and column of each object, as far as it was seen."""
+
+    def __init__(self, n_objects: int) -> None:
+        self._least = np.full((2, n_objects + 1), np.iinfo(np.int64).max)
+        self._most = np.full((2, n_objects + 1), -1)
+
+    def add(self, labels: np.ndarray, *places: np.ndarray) -> None:
+        """Take the rows and the columns of pixels of objects."""
+        for least, most, place in zip(self._least, self._most, places, strict=True):
+            np.minimum.at(least, labels, place)
+            np.maximum.at(most, labels, place)
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """Return them as columns of a table, without label 0."""
+        ends = (*self._least[:, 1:], *self._most[:, 1:])
+        return dict(zip(("y_min", "x_min", "y_max", "x_max"), ends, strict=True))
 
 
 def _add_brightness(
     image: CleanImage | LazyImage,
-    top: int,
+    rows: slice,
     place: tuple[np.ndarray, np.ndarray],
     labels: np.ndarray,
     sums: np.ndarray,
     counts: np.ndarray,
 ) -> None:
-    """Add up the valid pixels of objects at ``place``, counted from row ``top`` on."""
-    bottom = min(top + _ROWS, image.shape[0])
+    """Add up the valid pixels of objects at ``place``, counted from the first of some rows on."""
     try:
-        part = image.read(slice(top, bottom), slice(0, image.shape[1]))
+        part = image.read(rows, slice(0, image.shape[1]))
     except UnreadableError:
         sums[:, np.unique(labels)] = np.nan
         return

@@ -12,14 +12,11 @@ from napari_convnet.progress import Progress
 from napari_convnet.separation import cut_waists, fill_holes
 from napari_convnet.settings import ObjectSettings
 
-#: With the default settings.
-_DEFAULTS = ObjectSettings()
-
 
 def separate_objects(
     classes: np.ndarray,
     background: int,
-    settings: ObjectSettings = _DEFAULTS,
+    settings: ObjectSettings | None = None,
     *,
     stop: threading.Event | None = None,
     block: int = 1024,
@@ -33,7 +30,7 @@ def separate_objects(
     background
         Class value that forms no objects; 0 (not predicted) never does.
     settings
-        Which areas count, and whether and how readily touching ones are cut.
+        Which areas count, and whether and how readily touching ones are cut; None: the default.
     stop
         Ends the work, with None as the result.
     block
@@ -45,6 +42,7 @@ def separate_objects(
         Objects ``(Y, X)`` int32, labels 1..n without gaps, class by class and in each from top to
         bottom, and their class values ``(n + 1,)`` uint8, of which the first is 0.
     """
+    settings = settings or ObjectSettings()
     objects = np.zeros(classes.shape, np.int32)
     values = [np.zeros(1, np.uint8)]
     n_objects = 0
