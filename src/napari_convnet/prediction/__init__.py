@@ -20,7 +20,12 @@ from napari_convnet.prediction.positions import (
     locate_positions,
 )
 from napari_convnet.prediction.reading import PredictionInterrupted
-from napari_convnet.prediction.segmentation import Segmentation, segment_image
+from napari_convnet.prediction.segmentation import (
+    Segmentation,
+    SegmentationBegun,
+    segment_image,
+)
+from napari_convnet.prediction.segmentation_file import SegmentationFile, segment_to_file
 
 __all__ = [
     "Classification",
@@ -29,6 +34,8 @@ __all__ = [
     "PixelSize",
     "PredictionInterrupted",
     "Segmentation",
+    "SegmentationBegun",
+    "SegmentationFile",
     "check_model_fits",
     "classify_images",
     "classify_objects",
@@ -40,5 +47,6 @@ __all__ = [
     "normalisation_of",
     "object_centres",
     "segment_image",
+    "segment_to_file",
     "separate_objects",
 ]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import torch
+
 from napari_convnet.errors import UserError
 from napari_convnet.images import CleanImage, LazyImage, Normalisation
+from napari_convnet.memory import available_memory
 from napari_convnet.model_file import Model, check_channels
 
 #: What a segmentation takes for each pixel of its image at most, while objects are told apart and listed (measured).
@@ -36,7 +39,7 @@ def check_result_fits(image: CleanImage | LazyImage) -> None:
         CN-605 with both numbers.
     """
     height, width = image.shape
-    needed, free = height * width * BYTES_PER_PIXEL, free_memory()
+    needed, free = height * width * BYTES_PER_PIXEL, available_memory(torch.device("cpu"))
     if free is not None and needed > free:
         raise UserError(
             "CN-605",
@@ -44,15 +47,6 @@ def check_result_fits(image: CleanImage | LazyImage) -> None:
             f"memory, and {free / 1e9:.1f} GB are free. Nothing was changed. Crop the image, or use a lower "
             "resolution of it.",
         )
-
-
-def free_memory() -> int | None:
-    """Return the bytes of memory that programs may still take, or None where nobody tells."""
-    try:
-        import psutil  # comes with napari
-    except ImportError:
-        return None
-    return int(psutil.virtual_memory().available)
 
 
 def normalisation_of(model: Model) -> Normalisation:

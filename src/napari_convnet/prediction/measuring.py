@@ -61,7 +61,7 @@ def measure_objects(
     """
     n_objects = len(class_names)
     added = yield from _add_up(objects, n_objects, image, len(channel_names), stop)
-    (area, rows, columns), sums, counts = added
+    (area, rows, columns), boxes, sums, counts = added
     with np.errstate(invalid="ignore", divide="ignore"):
         place = (rows / area, columns / area)
         means = sums / counts
@@ -81,10 +81,12 @@ def _add_up(
     image: CleanImage | LazyImage,
     n_channels: int,
     stop: threading.Event | None,
-) -> Generator[Progress, None, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Add up for each label: pixels, rows, columns ``(3, n + 1)``; brightness, and valid pixels ``(C, n + 1)``."""
+) -> Generator[Progress, None, tuple[np.ndarray, _Boxes, np.ndarray, np.ndarray]]:
+    """Add up for each label: pixels, rows, columns ``(3, n + 1)``; boxes; brightness and pixels ``(C, n + 1)``."""
     places = np.zeros((3, n_objects + 1))
     sums, counts = np.zeros((2, n_channels, n_objects + 1))
+    boxes = _Boxes(n_objects)
+    n_rows = max(1, min(_ROWS, _PIXELS // objects.shape[1]))
     n_parts = -(-objects.shape[0] // n_rows)
     for part in range(n_parts):
         if n_parts > 2 and not (stop is not None and stop.is_set()):
@@ -95,13 +97,14 @@ def _add_up(
         if not len(y):
             continue
         found = labels[y, x]
+        boxes.add(found, y + top, x)
         for total, weights in zip(places, (None, y + top, x), strict=True):
             total += np.bincount(found, weights, n_objects + 1)
         if stop is not None and stop.is_set():
             sums[:, np.unique(found)] = np.nan
         else:
             _add_brightness(image, slice(top, top + len(labels)), (y, x), found, sums, counts)
-    return places, sums, counts
+    return places, boxes, sums, counts
 
 
 class _Boxes:

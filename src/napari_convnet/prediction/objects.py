@@ -51,7 +51,9 @@ def separate_objects(
             continue
         # A hole is filled to see the object's shape, but never takes another object's pixels.
         nothing = (classes == background) | (classes == 0)
-        shape = fill_holes(classes == value, settings.fill_holes, nothing)
+        shape = classes == value
+        if settings.fill_holes > 0:
+            shape = fill_holes(shape, settings.fill_holes, nothing)
         if settings.touching == "off":
             parts = ndimage.label(shape)[0]
         else:

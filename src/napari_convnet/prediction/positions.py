@@ -90,7 +90,7 @@ def locate_positions(
     image: CleanImage | LazyImage,
     *,
     threshold: float | None = None,
-    tile_size: int = 512,
+    tile_size: int | None = None,
     device: str = "auto",
     stop: threading.Event | None = None,
 ) -> Generator[Progress, None, LocatedPositions]:
@@ -101,7 +101,8 @@ def locate_positions(
     threshold
         Height from which a peak is a position; by default the one that was best on held-out data.
     tile_size
-        Side in pixels of the tiles that are predicted at once; the result does not depend on it.
+        Side in pixels of the tiles that are predicted at once, by default what suits the network; the result
+        does not depend on it.
     stop
         Looked at after every tile; nothing is found where it was not looked.
 

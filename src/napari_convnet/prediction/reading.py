@@ -44,6 +44,7 @@ class NormalisedImage:
         self._normalisation = normalisation_of(model)
         self._image = image
         self._n_invalid = 0
+        self._said: dict[str, ImageNote] = {}
         if isinstance(image, CleanImage):
             self._pixels = self._normalisation.apply(image.pixels)
         else:
@@ -54,10 +55,14 @@ class NormalisedImage:
     @property
     def notes(self) -> tuple[ImageNote, ...]:
         """What a person should know about the image, as far as it was read."""
+        notes = (*self._image.notes, *self._said.values())
         if self._n_invalid:
-            found = ImageNote(self._image.name, invalid_pixels(self._n_invalid))
-            return (*self._image.notes, found)
-        return self._image.notes
+            notes += (ImageNote(self._image.name, invalid_pixels(self._n_invalid)),)
+        return notes
+
+    def note(self, about: str, text: str) -> None:
+        """Add what a person should know of how it was predicted; the last word about something counts."""
+        self._said[about] = ImageNote(self._image.name, text)
 
     def read_tile(self, tile: Tile) -> np.ndarray:
         """Return what a tile reads, ``(C, Y, X)`` float32."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,8 +21,8 @@ from napari_convnet.prediction.tiles import Tile
 from napari_convnet.progress import Progress, run
 from napari_convnet.settings import ObjectSettings
 
-#: How objects are formed where nobody says anything else.
-_DEFAULTS = ObjectSettings()
+#: Smaller views of a class map are made until the longer side has at most this many pixels.
+_SMALLEST_LEVEL = 1024
 
 
 @dataclass(frozen=True)
@@ -46,27 +47,48 @@ class Segmentation:
     notes: tuple[ImageNote, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class SegmentationBegun(Progress):
+    """The class map is there and will be filled tile by tile.
+
+    Parameters
+    ----------
+    levels
+        Arrays ``(Y, X)`` uint8, or with further axes before, that show it at full size, half the size and so on.
+    """
+
+    levels: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, levels: Sequence[Any]) -> SegmentationBegun:
+        """Tell of a class map, before the first tile."""
+        return cls(done=0, total=0, text="predicting", levels=tuple(levels))
+
+
 def segment_image(
     model: Model,
     image: CleanImage | LazyImage,
     *,
-    tile_size: int = 512,
-    objects: ObjectSettings = _DEFAULTS,
+    tile_size: int | None = None,
+    objects: ObjectSettings | None = None,
     device: str = "auto",
     stop: threading.Event | None = None,
+    centre: tuple[float, float] | None = None,
 ) -> Generator[Progress, None, Segmentation]:
     """Give every pixel of an image a class, then tell objects apart.
 
     Parameters
     ----------
     tile_size
-        Side in pixels of the tiles that are predicted at once; the result does not depend on it,
-        because tiles overlap by what the network can see.
+        Side in pixels of the tiles that are predicted at once, by default what suits the network; the result
+        does not depend on it, because tiles overlap by what the network can see.
     objects
-        How the mask becomes objects.
+        How the mask becomes objects; None: the default.
     stop
         Looked at after every tile; pixels that were not reached are 0. A stop while touching objects are
         cut leaves them uncut.
+    centre
+        Row and column whose tiles are predicted first; by default row by row.
 
     Raises
     ------
@@ -76,16 +98,19 @@ def segment_image(
     """
     check_model_fits(model, "segment", image)
     check_result_fits(image)
+    objects = objects or ObjectSettings()
     pixels = NormalisedImage(model, image)
     classes = np.zeros(image.shape, np.uint8)
+    yield SegmentationBegun.of(strided_levels(classes))
 
     def keep(tile: Tile, logits: Tensor) -> None:
         best = logits.argmax(0).to(torch.uint8).cpu().numpy()
         classes[tile.write] = best[tile.within] + 1
 
     problem = yield from predict_tiles(
-        model, pixels, image.shape, keep, tile_size=tile_size, device=device, stop=stop
-    )
+        model, pixels, image.shape, keep,
+        tile_size=tile_size, device=device, stop=stop, centre=centre,
+    )  # fmt: skip
     background = model.card.background_value
     if stop is not None and stop.is_set():
         found = run(separate_objects(classes, background, objects))
@@ -97,3 +122,11 @@ def segment_image(
     if problem is not None:
         raise PredictionInterrupted(problem, result) if classes.any() else problem
     return result
+
+
+def strided_levels(array: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return an array ``(..., Y, X)`` at full size, half the size and so on; nothing is copied."""
+    levels = [array]
+    while max(levels[-1].shape[-2:]) > _SMALLEST_LEVEL:
+        levels.append(levels[-1][..., ::2, ::2])
+    return tuple(levels)

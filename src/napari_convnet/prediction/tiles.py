@@ -9,6 +9,11 @@ from torch import nn
 
 Window = tuple[slice, slice]
 
+#: Tiles are as large as lets their margins be this share, at most, of all pixels that a network is shown.
+_LARGEST_HALO = 0.25
+#: Sides of tiles, in pixels, below and above which no network's tiles are.
+_SMALLEST_TILE, _LARGEST_TILE = 256, 2048
+
 
 @dataclass(frozen=True)
 class Tile:
@@ -29,7 +34,9 @@ class Tile:
     within: Window
 
 
-def cut_tiles(shape: tuple[int, int], tile_size: int, network: nn.Module) -> Iterator[Tile]:
+def cut_tiles(
+    shape: tuple[int, int], tile_size: int, network: nn.Module, window: Window | None = None
+) -> Iterator[Tile]:
     """Yield the tiles of an image, row by row.
 
     Tiles start at multiples of the network's coarsest pixel, or its poolings would fall differently
@@ -43,18 +50,71 @@ def cut_tiles(shape: tuple[int, int], tile_size: int, network: nn.Module) -> Ite
         Side in pixels; rounded down to the network's multiple.
     network
         Tells its ``multiple`` and ``receptive_radius`` in pixels.
+    window
+        What the tiles write, itself written by a tile; by default the whole image.
     """
-    multiple = int(network.multiple)
-    margin = -(-int(network.receptive_radius) // multiple) * multiple
+    multiple, margin = int(network.multiple), margin_of(network)
     step = max(multiple, tile_size // multiple * multiple)
-    for top in range(0, shape[0], step):
-        rows = _span(top, step, margin, shape[0])
-        for left in range(0, shape[1], step):
-            columns = _span(left, step, margin, shape[1])
-            yield Tile(*zip(rows, columns, strict=True))
+    rows, columns = window or (slice(0, shape[0]), slice(0, shape[1]))
+    for top in range(rows.start, rows.stop, step):
+        across = _span(top, min(rows.stop, top + step), margin, shape[0])
+        for left in range(columns.start, columns.stop, step):
+            along = _span(left, min(columns.stop, left + step), margin, shape[1])
+            yield Tile(*zip(across, along, strict=True))
 
 
-def _span(start: int, step: int, margin: int, extent: int) -> tuple[slice, slice, slice]:
-    end = min(extent, start + step)
+def margin_of(network: nn.Module) -> int:
+    """Return how many pixels around a tile a network is shown: what it can see, in its coarsest pixels."""
+    multiple = int(network.multiple)
+    return -(-int(network.receptive_radius) // multiple) * multiple
+
+
+def suggest_tile_size(network: nn.Module) -> int:
+    """Return the side in pixels from which on at most a quarter of what it is shown is margin.
+
+    It is a multiple of the network's coarsest pixel and, where that is a power of two, of 128.
+    """
+    share = (1 - _LARGEST_HALO) ** 0.5
+    needed = 2 * margin_of(network) * share / (1 - share)
+    step = max(128, int(network.multiple))
+    sides = -(-max(needed, _SMALLEST_TILE) // step) * step
+    return int(min(sides, _LARGEST_TILE))
+
+
+def nearest_first(
+    tiles: list[Tile],
+    centre: tuple[float, float],
+    tile_size: int,
+    network: nn.Module,
+    shape: tuple[int, int],
+) -> list[Tile]:
+    """Return tiles by their distance to a place, the nearest one in quarters, so that it is seen early.
+
+    Parameters
+    ----------
+    centre
+        Row and column in pixels.
+    """
+    row, column = centre
+
+    def distance(tile: Tile) -> float:
+        rows, columns = tile.write
+        down = max(rows.start - row, row - rows.stop, 0)
+        along = max(columns.start - column, column - columns.stop, 0)
+        middle = abs(rows.start + rows.stop - 2 * row) + abs(
+            columns.start + columns.stop - 2 * column
+        )
+        return (
+            down * down + along * along + middle / (1 + sum(shape))
+        )  # of several around it, the one in the middle
+
+    first, *others = sorted(tiles, key=distance)
+    if not others:
+        return [first]
+    quarters = cut_tiles(shape, tile_size // 2, network, first.write)
+    return [*sorted(quarters, key=distance), *others]
+
+
+def _span(start: int, end: int, margin: int, extent: int) -> tuple[slice, slice, slice]:
     low, high = max(0, start - margin), min(extent, end + margin)
     return slice(low, high), slice(start, end), slice(start - low, end - low)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 
 from napari_convnet.errors import UserError
+from napari_convnet.memory import available_memory
 from napari_convnet.networks import build_network, freeze, network_entry
 from napari_convnet.networks.table import network_table
-from napari_convnet.training.memory import available_memory
 from napari_convnet.training.objectives import output_count
 from napari_convnet.training.recipe import Recipe
 from napari_convnet.training.smaller import has_patches

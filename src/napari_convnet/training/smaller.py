@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from napari_convnet.errors import UserError
+from napari_convnet.memory import is_out_of_memory
 from napari_convnet.samples import HeatMapSet, SegmentationSet, TrainingSet
 from napari_convnet.training.events import BatchSizeReduced, PatchSizeReduced
-from napari_convnet.training.memory import is_out_of_memory
 
 if TYPE_CHECKING:
     from napari_convnet.training.loop import TrainingLoop

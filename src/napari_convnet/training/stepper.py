@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from napari_convnet.memory import free_memory
 from napari_convnet.settings import TrainingSettings
-from napari_convnet.training.memory import free_memory
 from napari_convnet.training.objectives import Objective
 from napari_convnet.training.optimisers import AdaptiveMomentum, add_l1, make_optimiser
 from napari_convnet.training.precision import autocast, uses_bfloat16

@@ -1,4 +1,4 @@
-"""Memory that ran out, in the many words in which libraries say so."""
+"""Memory: how much there is, and that it ran out, in the many words in which libraries say so."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def available_memory(device: torch.device) -> int | None:
-    """Return the bytes that a training may take on a device, or None where nobody tells."""
+    """Return the bytes that a job may take on a device, or None where nobody tells."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
