@@ -164,15 +164,34 @@ def predict(
         ),
     ] = None,
     all_orientations: AllOrientations = False,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="For a classifier: folder of label images with the names of the images; their objects are "
+            "classified, instead of whole images."
+        ),
+    ] = None,
+    start_over: Annotated[
+        bool,
+        typer.Option(
+            "--start-over",
+            help="Do all images again, also in a folder with results of another model.",
+        ),
+    ] = False,
     device: Device = "auto",
     objects: Any = None,
 ) -> None:
     """Apply a model to images.
 
-    A classifier writes `predictions.csv`; a segmentation writes `STEM_classes.tif` and
-    `STEM_objects.tif` for every image, and `objects.csv` with one line for each object; a model that
-    locates writes `positions.csv` and `STEM_positions.png`. An image that cannot be read is named and left
-    out. imagenet:mobilenet_v2 and its kind print the five most probable of ImageNet's 1,000 names, and write
+    A classifier writes `predictions.csv`, or with --labels `STEM_classes.tif` for every image and `objects.csv`
+    with one line for each object; a segmentation writes `STEM_classes.tif`, `STEM_objects.tif` and `objects.csv`;
+    a model that locates writes `positions.csv` and `STEM_positions.png`. `summary.csv` has one row for each image:
+    objects and areas by class, and what went wrong; an image that cannot be read is named there and left out.
+
+    The same command goes on where it was stopped: images that are done and have not changed since are skipped, and
+    another model or other settings are refused.
+
+    imagenet:mobilenet_v2 and its kind print the five most probable of ImageNet's 1,000 names, and write
     `names.csv` into the folder, if any.
     """
     if model.startswith("imagenet:"):
@@ -185,9 +204,10 @@ def predict(
     if weights is not None:
         raise UserError("CN-506", "--weights only belongs to imagenet:NAME.")
     from napari_convnet.cli.apply import predict_files
+    from napari_convnet.prediction.many_images import ApplyOptions
 
-    n_orientations = count_orientations(all_orientations)
-    predict_files(Path(model), inputs, output, device, objects, n_orientations)
+    options = ApplyOptions(objects, count_orientations(all_orientations), labels)
+    predict_files(Path(model), inputs, output, options, device, start_over=start_over)
 
 
 @app.command()

@@ -8,58 +8,41 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import typer
 
-from napari_convnet.atomic import write_atomically
 from napari_convnet.cli.class_data import DataOptions, list_class_data
 from napari_convnet.cli.console import follow, format_value, print_table, say
 from napari_convnet.cli.inputs import (
     list_held_pairs,
-    list_inputs,
     list_pairs,
     parse_validation,
-    read_aloud,
 )
 from napari_convnet.cli.locating import (
     evaluate_locator,
-    films_among,
-    locate_files,
     print_located,
-)
-from napari_convnet.cli.position_files import pixel_size_um
-from napari_convnet.cli.reports import (
-    check_file,
-    make_folder,
-    write_report,
-    write_table,
-    write_tiff,
 )
 from napari_convnet.devices import choose_device
 from napari_convnet.errors import UserError
 from napari_convnet.evaluation import evaluate_classification, evaluate_segmentation, versions
-from napari_convnet.exchange.tables import table_bytes
-from napari_convnet.folders import group_names
-from napari_convnet.images import CleanImage, repeat_grey
-from napari_convnet.model_file import Model, load_model
-from napari_convnet.prediction import (
-    PixelSize,
-    Segmentation,
-    check_model_fits,
-    classify_images,
-    measure_objects,
-    segment_image,
+from napari_convnet.exchange.result_files import (
+    check_file,
+    write_report,
 )
-from napari_convnet.progress import Progress
+from napari_convnet.folders import group_names, list_images
+from napari_convnet.model_file import Model, load_model
+from napari_convnet.prediction.many_images import (
+    SUMMARY_FILE,
+    AppliedToImages,
+    ApplyOptions,
+    ImagesApplied,
+    apply_to_images,
+    list_sources,
+)
+from napari_convnet.progress import Progress, told_as
 from napari_convnet.samples import images_held_out
 from napari_convnet.scores import as_text
-from napari_convnet.settings import ObjectSettings
-from napari_convnet.training import run
 
-#: Images that are in memory at once.
-_BATCH = 64
-
-Failures = dict[Path, str]
+_DOING = {"classify": "classifying", "segment": "segmenting", "locate": "locating"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,117 +66,40 @@ def predict_files(
     model_path: Path,
     inputs: Sequence[Path],
     output: Path,
+    options: ApplyOptions,
     device: str,
-    objects: ObjectSettings | None = None,
-    n_orientations: int = 1,
+    *,
+    start_over: bool = False,
 ) -> None:
     """Apply a model to image files; a file that cannot be used is named and the rest goes on."""
     model = load_model(model_path)
-    _check_orientations(model, n_orientations)
-    choose_device(device)
-    files = list_inputs(inputs, output)
-    make_folder(output)
-    if model.card.task == "classify":
-        failures = follow(
-            _classify_files(model, files, output, device, n_orientations), "classifying"
-        )
-    elif model.card.task == "locate":
-        sources = films_among(model, inputs, files)
-        failures = follow(locate_files(model, sources, output, device), "locating")
-        files = sources
-    else:
-        failures = follow(
-            _segment_files(model, files, output, device, objects or ObjectSettings()), "segmenting"
-        )
-    for path, reason in failures.items():
+    if options.labels is not None:
+        list_images(options.labels)  # refused before anything is made
+    files = list_sources(model, inputs, output)
+    steps = apply_to_images(model, files, output, options, device=device, start_over=start_over)
+    found = follow(_aloud(steps), _DOING[model.card.task])
+    for path, reason in found.problems.items():
         say(f"{path}: {reason}", "red")
-    say(f"{len(files) - len(failures)} of {len(files)} images predicted; results are in {output}")
-    if failures:
+    before = f" ({found.n_skipped} of them before)" if found.n_skipped else ""
+    say(
+        f"{found.n_done} of {found.n_images} images predicted{before}; results are in {output}, "
+        f"a row for each image in {SUMMARY_FILE}"
+    )
+    if found.problems:
         raise SystemExit(1)
 
 
-def _check_orientations(model: Model, n_orientations: int) -> None:
-    if n_orientations > 1 and model.card.task != "classify":
-        raise UserError("CN-506", "--all-orientations only belongs to models that classify.")
+def _aloud(
+    steps: Generator[Progress, None, AppliedToImages],
+) -> Generator[Progress, None, AppliedToImages]:
+    """Say what a person should know about the images that are done."""
 
+    def tell(event: Progress) -> Progress:
+        for note in event.notes if isinstance(event, ImagesApplied) else ():
+            say(str(note))
+        return event
 
-def _classify_files(
-    model: Model, files: Sequence[Path], output: Path, device: str, n_orientations: int
-) -> Generator[Progress, None, Failures]:
-    failures: Failures = {}
-    names = [entry.name for entry in model.card.classes]
-    rows: list[tuple[str, ...]] = []
-    for start in range(0, len(files), _BATCH):
-        images: dict[Path, CleanImage] = {}
-        for path in files[start : start + _BATCH]:
-            try:
-                images[path] = _read_fitting(model, path)
-            except UserError as error:
-                failures[path] = f"{error.code} {error.message}"
-        result = run(
-            classify_images(
-                model,
-                list(images.values()).__getitem__,
-                len(images),
-                orientations=n_orientations,
-                device=device,
-            )
-        )
-        for path, value, row in zip(images, result.values, result.probabilities, strict=True):
-            rows.append((str(path), names[value - 1], *(f"{p:.6f}" for p in row)))
-        done = min(len(files), start + _BATCH)
-        yield Progress(done=done, total=len(files), text=f"{done} of {len(files)} images")
-    if rows:
-        columns = ("file", "class", *(f"probability_{name}" for name in names))
-        write_table(output / "predictions.csv", columns, rows)
-    return failures
-
-
-def _read_fitting(model: Model, path: Path) -> CleanImage:
-    image = repeat_grey(read_aloud(path), len(model.card.channels))
-    check_model_fits(model, "classify", image)
-    return image
-
-
-def _segment_files(
-    model: Model, files: Sequence[Path], output: Path, device: str, objects: ObjectSettings
-) -> Generator[Progress, None, Failures]:
-    failures: Failures = {}
-    stems: set[str] = set()
-    columns: tuple[str, ...] = ()
-    rows: list[tuple[Any, ...]] = []
-    for done, path in enumerate(files, start=1):
-        try:
-            if path.stem in stems:
-                raise UserError(
-                    "CN-638",
-                    f"Another image is called '{path.stem}', too; predict it into another folder.",
-                )
-            image = read_aloud(path)
-            result = run(segment_image(model, image, objects=objects, device=device))
-        except UserError as error:
-            failures[path] = f"{error.code} {error.message}"
-        else:
-            stems.add(path.stem)
-            write_tiff(output / f"{path.stem}_classes.tif", result.classes)
-            write_tiff(output / f"{path.stem}_objects.tif", result.objects.astype(np.uint32))
-            table = _measure(model, image, result, path)
-            columns = ("file", *table)
-            values = (column.tolist() for column in table.values())
-            rows += [(str(path), *row) for row in zip(*values, strict=True)]
-        yield Progress(done=done, total=len(files), text=f"{done} of {len(files)} images")
-    if columns:
-        write_atomically(output / "objects.csv", table_bytes(columns, rows))
-    return failures
-
-
-def _measure(
-    model: Model, image: CleanImage, result: Segmentation, path: Path
-) -> dict[str, np.ndarray]:
-    side = pixel_size_um(path)
-    size = PixelSize() if side is None else PixelSize(side, side, "micrometer")
-    names = [model.card.classes[value - 1].name for value in result.object_values[1:]]
-    return run(measure_objects(result.objects, names, image, model.card.channels, size))
+    return told_as(steps, tell)
 
 
 def evaluate_model(
@@ -206,7 +112,8 @@ def evaluate_model(
     model = load_model(model_path)
     choose_device(device)
     evaluate = _EVALUATE[model.card.task]
-    _check_orientations(model, data.n_orientations)
+    if data.n_orientations > 1 and model.card.task != "classify":
+        raise UserError("CN-506", "--all-orientations only belongs to models that classify.")
     report = {
         "command": "evaluate",
         "model": str(model_path),

@@ -20,9 +20,9 @@ from napari_convnet.cli.class_data import (
 )
 from napari_convnet.cli.console import follow, say
 from napari_convnet.cli.inputs import parse_validation
-from napari_convnet.cli.reports import make_folder, write_report, write_table
 from napari_convnet.errors import UserError
 from napari_convnet.evaluation import score_classification, versions
+from napari_convnet.exchange.result_files import make_folder, write_report, write_table
 from napari_convnet.folders import shown_name
 from napari_convnet.model_file import Model, save_model
 from napari_convnet.samples import (

@@ -13,11 +13,11 @@ from typing import Any
 
 from napari_convnet.cli.console import follow, print_table, say
 from napari_convnet.cli.demo_files import write_cells, write_nuclei
-from napari_convnet.cli.reports import make_folder, write_report
 from napari_convnet.demonstration import Setup, classify_cells, segment_nuclei
 from napari_convnet.devices import choose_device
 from napari_convnet.errors import UserError
 from napari_convnet.evaluation import versions
+from napari_convnet.exchange.result_files import make_folder, write_report
 
 #: Time limit of each training, which a slow computer reaches: both leave the whole within 5 minutes.
 LONGEST_TRAINING_SECONDS = 110.0

@@ -7,14 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_convnet.classes import ClassInfo
-from napari_convnet.cli.pictures import (
-    draw_objects,
-    draw_strokes,
-    grey_to_rgb,
-    mark,
-    with_legend,
-)
-from napari_convnet.cli.reports import write_picture, write_table, write_tiff
+from napari_convnet.cli.pictures import draw_objects, draw_strokes, mark, with_legend
 from napari_convnet.demonstration import (
     CELL_IMAGES,
     NUCLEI_IMAGES,
@@ -22,6 +15,8 @@ from napari_convnet.demonstration import (
     NucleiResult,
     labels_of,
 )
+from napari_convnet.exchange.result_files import write_picture, write_table, write_tiff
+from napari_convnet.images.pictures import grey_to_rgb
 from napari_convnet.model_file import Model, save_model
 from napari_convnet.prediction import object_centres
 

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from napari_convnet.cli.console import print_table, say
-from napari_convnet.cli.inputs import list_inputs, read_aloud
-from napari_convnet.cli.reports import make_folder, write_table
+from napari_convnet.cli.inputs import read_aloud
 from napari_convnet.cli.starting import read_imagenet
 from napari_convnet.devices import choose_device
 from napari_convnet.errors import UserError
+from napari_convnet.exchange.result_files import make_folder, write_table
+from napari_convnet.folders import list_inputs
 from napari_convnet.model_file import read_weights
 from napari_convnet.prediction import load_imagenet_network, name_image
 

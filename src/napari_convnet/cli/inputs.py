@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from napari_convnet.errors import UserError
 from napari_convnet.folders import (
     ClassFolder,
     ImagePair,
-    list_images,
     pair_images,
     read_class_folder,
     read_image,
@@ -66,41 +64,6 @@ def read_aloud(path: Path) -> CleanImage:
     image = read_image(path)
     say_ignored(image)
     return image
-
-
-def list_inputs(inputs: Sequence[Path], output: Path) -> list[Path]:
-    """Return the image files among files and folders (with what is in them), each once.
-
-    What lies in the output folder is left out: it came from an earlier run.
-
-    Raises
-    ------
-    UserError
-        CN-631 for a path that does not exist, CN-636 without images, CN-639 if results would go
-        into a folder of inputs.
-    """
-    found: dict[Path, Path] = {}
-    for path in inputs:
-        if not path.exists():
-            raise UserError("CN-631", f"There is no file or folder '{path}'. Check the path.")
-        if path.is_dir() and path.resolve() == output.resolve():
-            raise UserError(
-                "CN-639",
-                f"Results would mix with the images in '{path}'. Choose another folder with -o.",
-            )
-        for file in _images_below(path) if path.is_dir() else [path]:
-            resolved = file.resolve()
-            if path == file or output.resolve() not in resolved.parents:
-                found.setdefault(resolved, file)
-    if not found:
-        raise UserError("CN-636", f"No images in {', '.join(map(str, inputs))}. Check the path.")
-    return list(found.values())
-
-
-def _images_below(folder: Path) -> list[Path]:
-    below = (path for path in folder.rglob("*") if path.is_dir())
-    hidden = (path for path in below if not path.name.startswith("."))
-    return [image for part in (folder, *sorted(hidden)) for image in list_images(part)]
 
 
 def read_folder(root: Path) -> ClassFolder:

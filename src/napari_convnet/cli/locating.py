@@ -1,9 +1,9 @@
-"""Training, applying and measuring models that locate, on files."""
+"""Training and measuring models that locate, on files."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,25 +13,17 @@ import numpy as np
 from napari_convnet.classes import ClassInfo, make_classes
 from napari_convnet.cli.console import print_table
 from napari_convnet.cli.inputs import parse_validation
-from napari_convnet.cli.position_files import Marked, Source, open_source, read_positions
-from napari_convnet.cli.position_pictures import draw_positions
-from napari_convnet.cli.reports import write_picture, write_table
+from napari_convnet.cli.position_files import Marked, read_positions
 from napari_convnet.cli.train import Options, check_options, train_and_save
 from napari_convnet.errors import UserError
 from napari_convnet.evaluation import evaluate_marked
-from napari_convnet.folders import group_names, list_images, read_array
+from napari_convnet.folders import group_names
 from napari_convnet.model_file import Model
 from napari_convnet.networks.catalogue import LARGEST_FRAME
-from napari_convnet.prediction import locate_in_frames, locate_positions
 from napari_convnet.progress import Progress
 from napari_convnet.samples import AnnotatedFrames, AnnotatedPositions, HeatMapSet, PositionSet
-from napari_convnet.training import run
 
 _MODES = ("auto", "patch", "heat-map")
-COLUMNS = ("image", "frame", "y", "x", "class", "confidence", "y_um", "x_um")
-
-#: Image or frame, its number, and rows of positions ``(N, 2)``, class values, confidence.
-Found = tuple[int, np.ndarray, np.ndarray, np.ndarray]
 
 
 def train_locator(
@@ -131,73 +123,6 @@ def _annotated(
         )
         for part in marked
     ]
-
-
-def locate_files(
-    model: Model, inputs: Sequence[Path], output: Path, device: str
-) -> Generator[Progress, None, dict[Path, str]]:
-    """Write ``positions.csv`` and a picture of each image or film; returns why files were left out."""
-    failures: dict[Path, str] = {}
-    rows: list[tuple[Any, ...]] = []
-    names = [entry.name for entry in model.card.classes]
-    for done, path in enumerate(inputs, start=1):
-        try:
-            source = open_source(path, is_film=_wants_films(model))
-            found = list(_locate(model, source, device))
-        except UserError as error:
-            failures[path] = f"{error.code} {error.message}"
-        else:
-            rows += _rows(source, found, names)
-            write_picture(
-                output / f"{path.stem}_positions.png", draw_positions(source, found, model)
-            )
-        yield Progress(done=done, total=len(inputs), text=f"{done} of {len(inputs)} images")
-    if rows:
-        write_table(output / "positions.csv", COLUMNS, rows)
-    return failures
-
-
-def films_among(model: Model, inputs: Sequence[Path], files: Sequence[Path]) -> list[Path]:
-    """Return what a model is applied to: files, or folders of frames where it takes films."""
-    if not _wants_films(model):
-        return list(files)
-    folders = [path for path in inputs if path.is_dir() and _holds_frames(path)]
-    inside = {file for folder in folders for file in list_images(folder)}
-    return [*folders, *(file for file in files if file not in inside)]
-
-
-def _holds_frames(folder: Path) -> bool:
-    files = list_images(folder)
-    if not files:
-        return False
-    array, axes = read_array(files[0])
-    return array.ndim == 2 or axes == "YXC"
-
-
-def _wants_films(model: Model) -> bool | None:
-    return True if model.card.locate.mode == "patch" else None
-
-
-def _locate(model: Model, source: Source, device: str) -> Iterator[Found]:
-    """Yield what is found in each frame."""
-    if model.card.locate.mode == "patch":
-        result = run(locate_in_frames(model, source.frames, device=device))
-        for frame, position in enumerate(result.positions):
-            yield frame, position[np.newaxis], np.ones(1, int), result.confidence[frame, np.newaxis]
-        return
-    for frame, image in enumerate(source.frames):
-        result = run(locate_positions(model, image, device=device))
-        yield frame, result.positions, result.values, result.confidence
-
-
-def _rows(source: Source, found: Sequence[Found], names: Sequence[str]) -> Iterator[tuple]:
-    size = source.pixel_size_um
-    for frame, positions, values, confidence in found:
-        for (y, x), value, sure in zip(positions, values, confidence, strict=True):
-            physical = (f"{y * size:.5f}", f"{x * size:.5f}") if size else ("", "")
-            number = frame if source.is_film else ""
-            yield (source.path.name, number, f"{y:.4f}", f"{x:.4f}", names[value - 1], f"{sure:.4f}",
-                   *physical)  # fmt: skip
 
 
 def evaluate_locator(

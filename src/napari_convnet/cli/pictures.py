@@ -17,13 +17,6 @@ _TEXT_SIZE = 22
 _MARGIN = 12
 
 
-def grey_to_rgb(image: np.ndarray) -> np.ndarray:
-    """Stretch an image ``(Y, X)`` to ``(Y, X, 3)`` uint8; faint structures are lifted (gamma 0.6)."""
-    low, high = np.percentile(image, (0.5, 99.8))
-    stretched = np.clip((image - low) / max(1e-9, float(high - low)), 0, 1) ** 0.6
-    return np.repeat((255 * stretched).astype(np.uint8)[..., np.newaxis], 3, axis=2)
-
-
 def draw_objects(
     image: np.ndarray, objects: np.ndarray, values: np.ndarray, classes: Sequence[ClassInfo]
 ) -> np.ndarray:

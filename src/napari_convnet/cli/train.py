@@ -24,7 +24,6 @@ from napari_convnet.cli.inputs import (
     list_pairs,
     parse_validation,
 )
-from napari_convnet.cli.reports import check_file, make_folder, write_report
 from napari_convnet.cli.starting import training_steps
 from napari_convnet.cli.trained import (
     save_or_rescue,
@@ -34,6 +33,7 @@ from napari_convnet.cli.trained import (
 )
 from napari_convnet.devices import choose_device
 from napari_convnet.errors import UserError
+from napari_convnet.exchange.result_files import check_file, make_folder, write_report
 from napari_convnet.folders import group_names
 from napari_convnet.model_file import Model
 from napari_convnet.networks import (

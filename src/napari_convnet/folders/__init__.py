@@ -2,7 +2,9 @@
 
 from napari_convnet.folders.class_folder import ClassFolder, read_class_folder
 from napari_convnet.folders.groups import content_numbers, group_column, group_names
+from napari_convnet.folders.inputs import list_inputs
 from napari_convnet.folders.pairs import ImagePair, pair_images
+from napari_convnet.folders.pixel_size import pixel_size_um
 from napari_convnet.folders.reading import (
     IMAGE_SUFFIXES,
     list_images,
@@ -20,7 +22,9 @@ __all__ = [
     "group_column",
     "group_names",
     "list_images",
+    "list_inputs",
     "pair_images",
+    "pixel_size_um",
     "read_array",
     "read_class_folder",
     "read_image",

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from napari_convnet.cli.pictures import grey_to_rgb
-from napari_convnet.cli.position_files import Source
+from napari_convnet.images.pictures import grey_to_rgb
 from napari_convnet.model_file import Model
+from napari_convnet.prediction.many_images.sources import Source
 
 #: Small images are enlarged to about this side, so that a fraction of a pixel can be seen.
 _SIDE = 512

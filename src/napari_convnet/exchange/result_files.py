@@ -1,4 +1,4 @@
-"""Files that the command line writes: reports, tables, pictures; whole or not at all.
+"""Files of results: reports, tables, pictures; whole or not at all.
 
 Where they will go is checked before the work, so that an hour of training does not end at a typing error.
 """
@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
 from PIL import Image
 
 from napari_convnet.atomic import write_atomically
@@ -36,18 +35,30 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]
     write_atomically(path, text.getvalue().encode())
 
 
-def write_tiff(path: Path, image: np.ndarray) -> None:
-    """Write a label image ``(Y, X)`` as a compressed TIFF."""
+def tiff_bytes(image: np.ndarray) -> bytes:
+    """Return a label image ``(Y, X)`` as a compressed TIFF of its own type."""
+    import tifffile
+
     data = io.BytesIO()
     tifffile.imwrite(data, image, compression="zlib", metadata={"axes": "YX"})
-    write_atomically(path, data.getvalue())
+    return data.getvalue()
+
+
+def write_tiff(path: Path, image: np.ndarray) -> None:
+    """Write a label image ``(Y, X)`` as a compressed TIFF."""
+    write_atomically(path, tiff_bytes(image))
+
+
+def picture_bytes(picture: Image.Image) -> bytes:
+    """Return a picture as PNG."""
+    data = io.BytesIO()
+    picture.save(data, format="PNG")
+    return data.getvalue()
 
 
 def write_picture(path: Path, picture: Image.Image) -> None:
     """Write a picture as PNG."""
-    data = io.BytesIO()
-    picture.save(data, format="PNG")
-    write_atomically(path, data.getvalue())
+    write_atomically(path, picture_bytes(picture))
 
 
 def check_file(path: Path, n_bytes: int = 0) -> None:
