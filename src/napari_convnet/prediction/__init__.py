@@ -9,7 +9,7 @@ from napari_convnet.prediction.classification import (
     classify_objects,
     object_centres,
 )
-from napari_convnet.prediction.fitting import check_model_fits, normalisation_of
+from napari_convnet.prediction.fitting import check_model_fits, normalisation_of, result_fits
 from napari_convnet.prediction.imagenet import load_imagenet_network, name_image
 from napari_convnet.prediction.measuring import PixelSize, measure_objects
 from napari_convnet.prediction.objects import separate_objects
@@ -26,6 +26,7 @@ from napari_convnet.prediction.segmentation import (
     segment_image,
 )
 from napari_convnet.prediction.segmentation_file import SegmentationFile, segment_to_file
+from napari_convnet.prediction.stacks import StackSegmentation, segment_stack
 
 __all__ = [
     "Classification",
@@ -36,6 +37,7 @@ __all__ = [
     "Segmentation",
     "SegmentationBegun",
     "SegmentationFile",
+    "StackSegmentation",
     "check_model_fits",
     "classify_images",
     "classify_objects",
@@ -46,7 +48,9 @@ __all__ = [
     "name_image",
     "normalisation_of",
     "object_centres",
+    "result_fits",
     "segment_image",
+    "segment_stack",
     "segment_to_file",
     "separate_objects",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from napari_convnet.errors import UserError
@@ -11,6 +13,8 @@ from napari_convnet.model_file import Model, check_channels
 
 #: What a segmentation takes for each pixel of its image at most, while objects are told apart and listed (measured).
 BYTES_PER_PIXEL = 62
+#: What is kept of each pixel of a stack: its class and its object.
+BYTES_KEPT = 5
 
 
 def check_model_fits(model: Model, task: str, image: CleanImage | LazyImage) -> None:
@@ -30,6 +34,12 @@ def check_model_fits(model: Model, task: str, image: CleanImage | LazyImage) -> 
     check_channels(model.card, image.n_channels, image.name)
 
 
+def result_fits(shape: tuple[int, int]) -> bool:
+    """Return whether the segmentation of an image ``(Y, X)`` fits into the memory that is free, or nobody tells."""
+    free = available_memory(torch.device("cpu"))
+    return free is None or shape[0] * shape[1] * BYTES_PER_PIXEL <= free
+
+
 def check_result_fits(image: CleanImage | LazyImage) -> None:
     """Refuse an image whose segmentation would not fit into the memory that is free, where that is known.
 
@@ -38,15 +48,32 @@ def check_result_fits(image: CleanImage | LazyImage) -> None:
     UserError
         CN-605 with both numbers.
     """
-    height, width = image.shape
-    needed, free = height * width * BYTES_PER_PIXEL, available_memory(torch.device("cpu"))
+    if not result_fits(image.shape):
+        raise _too_large(image.name, image.shape, image.shape[0] * image.shape[1] * BYTES_PER_PIXEL)
+
+
+def check_stack_fits(shape: tuple[int, ...], name: str) -> None:
+    """Refuse a stack ``(..., Y, X)`` as `check_result_fits` does: one plane in work, and the result of all.
+
+    Raises
+    ------
+    UserError
+        CN-605 with both numbers.
+    """
+    needed = math.prod(shape) * BYTES_KEPT + shape[-2] * shape[-1] * BYTES_PER_PIXEL
+    free = available_memory(torch.device("cpu"))
     if free is not None and needed > free:
-        raise UserError(
-            "CN-605",
-            f"'{image.name[:60]}' has {height:,} x {width:,} pixels; its result needs about {needed / 1e9:.1f} GB of "
-            f"memory, and {free / 1e9:.1f} GB are free. Nothing was changed. Crop the image, or use a lower "
-            "resolution of it.",
-        )
+        raise _too_large(name, shape, needed)
+
+
+def _too_large(name: str, shape: tuple[int, ...], needed: float) -> UserError:
+    free = available_memory(torch.device("cpu")) or 0
+    size = " x ".join(f"{side:,}" for side in shape)
+    return UserError(
+        "CN-605",
+        f"'{name[:60]}' has {size} pixels; its result needs about {needed / 1e9:.1f} GB of memory, and "
+        f"{free / 1e9:.1f} GB are free. Nothing was changed. Crop the image, or use a lower resolution of it.",
+    )
 
 
 def normalisation_of(model: Model) -> Normalisation:

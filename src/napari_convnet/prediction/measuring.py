@@ -15,7 +15,7 @@ from napari_convnet.images import CleanImage, LazyImage, UnreadableError
 from napari_convnet.progress import Progress
 
 #: Rows of the image that are looked at together, fewer in an image so wide that they had more pixels than this.
-_ROWS, _PIXELS = 512, 2**23
+_ROWS, _PIXELS = 512, 2**22
 
 
 @dataclass(frozen=True)
