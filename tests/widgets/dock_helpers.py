@@ -143,6 +143,14 @@ class Desk:
                 tool.annotate_at(tool.labels.data_to_world(place), value)
         return tool
 
+    def open_train_with_cells(self, n: int):
+        """Open blood smear 1, classify its first cells after its truth, and return the Train dock."""
+        self.open_sample("blood-smear-1")
+        annotate, train = self.open_dock("Annotate"), self.open_dock("Train")
+        self.wait_until_idle()
+        self.annotate_smear(annotate, n)
+        return train
+
     def paint_bacteria(self, dock, by_mouse: int = 0):
         """Paint thin rows over bacteria 1 after its truth, the first runs with the mouse."""
         truth = read_sample("bacteria_1").labels > 0

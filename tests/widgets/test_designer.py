@@ -70,10 +70,7 @@ def cells(designer, column):
 
 
 def test_a_network_with_a_skip_connection_is_built_saved_trained_and_loaded(desk):
-    desk.open_sample("blood-smear-1")
-    annotate, train = desk.open_dock("Annotate"), desk.open_dock("Train")
-    desk.wait_until_idle()
-    desk.annotate_smear(annotate, n=40)
+    train = desk.open_train_with_cells(40)
     press(train.form.design_button)
     designer = train.windows.designer
     assert designer.input.value().shape[0] == 3
@@ -100,7 +97,7 @@ def test_a_network_with_a_skip_connection_is_built_saved_trained_and_loaded(desk
     path = desk.session.project.path
     desk.session.close_project()
     desk.session.open_project(path)
-    desk.use_tool(annotate, "click_cells")
+    desk.use_tool(desk.open_dock("Annotate"), "click_cells")
     train.form.network.setCurrentText("convnet")
     train.form.network.setCurrentText("with a skip")
     assert train.form.network.network_id == "custom"

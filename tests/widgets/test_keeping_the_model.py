@@ -16,10 +16,7 @@ from napari_convnet.widgets import background
 
 @pytest.fixture
 def train(desk):
-    desk.open_sample("blood-smear-1")
-    annotate, train = desk.open_dock("Annotate"), desk.open_dock("Train")
-    desk.wait_until_idle()
-    desk.annotate_smear(annotate, n=40)
+    train = desk.open_train_with_cells(40)
     train.form.epochs.setValue(1)
     return train
 

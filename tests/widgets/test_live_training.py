@@ -26,11 +26,7 @@ from napari_convnet.widgets.live_view import LiveView
 
 @pytest.fixture
 def annotated(desk):
-    desk.open_sample("blood-smear-1")
-    annotate, train = desk.open_dock("Annotate"), desk.open_dock("Train")
-    desk.wait_until_idle()
-    desk.annotate_smear(annotate, n=40)
-    return train
+    return desk.open_train_with_cells(40)
 
 
 def is_bold(form, text: str) -> bool:

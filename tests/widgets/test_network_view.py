@@ -16,11 +16,7 @@ from napari_convnet.widgets.network_form import NetworkForm
 
 @pytest.fixture
 def train(desk):
-    desk.open_sample("blood-smear-1")
-    annotate, train = desk.open_dock("Annotate"), desk.open_dock("Train")
-    desk.wait_until_idle()
-    desk.annotate_smear(annotate, n=40)
-    return train
+    return desk.open_train_with_cells(40)
 
 
 def show(desk, train, network=""):

@@ -19,10 +19,7 @@ _SAME = "weights are the same to the bit"
 @pytest.fixture
 def dock(desk):
     """The Train dock with 40 annotated cells and a small network."""
-    desk.open_sample("blood-smear-1")
-    annotate, train_dock = desk.open_dock("Annotate"), desk.open_dock("Train")
-    desk.wait_until_idle()
-    desk.annotate_smear(annotate, n=40)
+    train_dock = desk.open_train_with_cells(40)
     train_dock.form.network.setCurrentText("convnet, small")
     train_dock.form.epochs.setValue(1)
     train_dock.form.patch_size.setValue(32)

@@ -28,10 +28,7 @@ _HELD_OUT = [column.name for column in COLUMNS].index("held out")
 @pytest.fixture
 def trained(desk):
     """A Train dock after a real training on cells of the blood smear."""
-    desk.open_sample("blood-smear-1")
-    annotate, train = desk.open_dock("Annotate"), desk.open_dock("Train")
-    desk.wait_until_idle()
-    desk.annotate_smear(annotate, n=60)
+    train = desk.open_train_with_cells(60)
     train.form.epochs.setValue(2)
     desk.train(train)
     return train
@@ -206,10 +203,7 @@ def test_the_window_goes_with_its_project(desk, many, tmp_path):
 
 
 def test_a_designed_network_is_told_by_its_name_and_layers(desk):
-    desk.open_sample("blood-smear-1")
-    annotate, train = desk.open_dock("Annotate"), desk.open_dock("Train")
-    desk.wait_until_idle()
-    desk.annotate_smear(annotate, n=40)
+    train = desk.open_train_with_cells(40)
     project, graph = desk.session.project, STARTER_GRAPH
     layers = graph_from_json(graph).layers
     project.save_network("with few layers", graph)

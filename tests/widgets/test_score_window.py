@@ -25,11 +25,8 @@ from napari_convnet.widgets.score_window import ScoreWindow
 @pytest.fixture
 def trained(desk):
     """A Train dock after a real training on cells of the blood smear."""
-    desk.open_sample("blood-smear-1")
-    annotate, train = desk.open_dock("Annotate"), desk.open_dock("Train")
-    desk.wait_until_idle()
+    train = desk.open_train_with_cells(60)
     assert not train.result_bar.scores_button.isEnabled()
-    desk.annotate_smear(annotate, n=60)
     train.form.epochs.setValue(2)
     desk.train(train)
     return train

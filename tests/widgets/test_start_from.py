@@ -132,11 +132,7 @@ def test_a_model_file_says_what_it_brings(form, qtbot, tmp_path, monkeypatch):
 @pytest.fixture
 def dock(desk):
     """The Train dock with 40 annotated cells."""
-    desk.open_sample("blood-smear-1")
-    annotate, train_dock = desk.open_dock("Annotate"), desk.open_dock("Train")
-    desk.wait_until_idle()
-    desk.annotate_smear(annotate, n=40)
-    return train_dock
+    return desk.open_train_with_cells(40)
 
 
 def test_stop_during_the_download_leaves_no_file_and_no_model(dock, qtbot, slow_server):
