@@ -10,6 +10,7 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QApplication
 
 from napari_convnet.widgets.annotation_tools import AnnotationTool
+from napari_convnet.widgets.canvas_frame import LayerFrame
 from napari_convnet.widgets.history import Change
 from napari_convnet.widgets.layers import class_layer_data, image_data, show_class_colours
 from napari_convnet.widgets.messages import guarded
@@ -32,7 +33,7 @@ class PaintTool(AnnotationTool):
     """Painted classes in a layer of our own, saved to the project after every stroke.
 
     Of an image larger than `painted_region.LARGEST_SIDE` the layer shows the part around the
-    middle of the view; the project holds all of it.
+    middle of the view, in a frame; the project holds all of it.
     """
 
     kind = "painting"
@@ -42,6 +43,7 @@ class PaintTool(AnnotationTool):
         super().__init__(session, image)
         self.region = Region((0, 0), (0, 0))
         self._seen = np.zeros(0, np.uint8)  # the layer's values as of the last recorded stroke
+        self._frame: LayerFrame | None = None
         self._to_save: list[Stroke] = []
         self._is_save_due = False
         self._mode_before = "paint"
@@ -86,6 +88,8 @@ class PaintTool(AnnotationTool):
         layer.brush_size = 5
         layer.events.paint.connect(self._stroke_ended)
         layer.events.labels_update.connect(self._save_soon)
+        if self.is_partial:
+            self._frame = LayerFrame(self.session, layer)  # goes with its layer
         return layer
 
     def reading(self) -> Callable[[], _Planes]:
