@@ -102,6 +102,11 @@ def start_training(viewer: Viewer) -> None:
     _run(viewer, "train", "Train")
 
 
+def train_live(viewer: Viewer) -> None:
+    """Train while strokes are painted."""
+    _run(viewer, "train_live", "Train")
+
+
 def stop(viewer: Viewer) -> None:
     """Stop and keep the best model."""
     session_of(viewer).do("stop_prediction")

@@ -102,6 +102,10 @@ class Curves(QWidget):
         """Add what was measured in the middle of an epoch."""
         self._add_held_out(step, validation_loss, score, is_best, None)
 
+    def add_score(self, step: int, score: float) -> None:
+        """Add a score alone."""
+        self._add("score", step, score)
+
     def mark_overfitting(self, step: float | None) -> None:
         """Mark where the losses part, or take the mark away."""
         self._overfits_at = step

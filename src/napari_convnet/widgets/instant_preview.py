@@ -13,14 +13,15 @@ from qtpy.QtWidgets import QApplication, QWidget
 from napari_convnet.instant import FeatureStore, PreviewLearned, PreviewPart
 from napari_convnet.progress import Progress
 from napari_convnet.widgets.background import JobResult
+from napari_convnet.widgets.class_overlay import ClassOverlay
 from napari_convnet.widgets.controls import push_button, text_line
-from napari_convnet.widgets.instant_job import KnownStrokes, instant_steps, make_task
-from napari_convnet.widgets.instant_overlay import InstantOverlay
+from napari_convnet.widgets.instant_job import instant_steps
 from napari_convnet.widgets.job_slot import JobSlot
 from napari_convnet.widgets.layers import layer_id, mark_of
 from napari_convnet.widgets.messages import guarded
 from napari_convnet.widgets.open_image import OpenImage
 from napari_convnet.widgets.paint_tool import PaintTool
+from napari_convnet.widgets.project_strokes import KnownStrokes, make_task
 from napari_convnet.widgets.session import Session
 from napari_convnet.widgets.source import Source, current_plane, find_by_id
 
@@ -28,6 +29,8 @@ from napari_convnet.widgets.source import Source, current_plane, find_by_id
 _DELAY_MILLISECONDS = 150
 #: Tiles that come are drawn together: each drawing of the canvas costs more than they do.
 _DRAW_MILLISECONDS = 250
+#: The layers of a network's answers.
+_MASKS = ("predicted-mask", "live-mask")
 _TIP = (
     "Show at once, while you paint, what the strokes of all images say of the part in view (key I). It is a forest on "
     "filters: quick, kept nowhere and never learned from."
@@ -52,7 +55,7 @@ class InstantPreview(QObject):
         self.words = text_line("What the instant preview was made from")
         self.computing = JobSlot(dock)
         self._store, self._strokes, self._n_changes = FeatureStore(), KnownStrokes(), 0
-        self._overlay: InstantOverlay | None = None
+        self._overlay: ClassOverlay | None = None
         self._asked_at = 0.0
         self._keyed: tuple[object, ...] = ()
         self._timer = QTimer(self)
@@ -94,7 +97,7 @@ class InstantPreview(QObject):
         for event, slot in self._events:
             event.disconnect(slot)
         for layer in self._session.viewer.layers:
-            if mark_of(layer).get("kind") == "predicted-mask":
+            if mark_of(layer).get("kind") in _MASKS:
                 layer.events.data.disconnect(self._mask_changed)
         self._timer.stop()
         self._drawing.stop()
@@ -161,12 +164,13 @@ class InstantPreview(QObject):
         layer = find_by_id(self._session.viewer, image.source.image_ids[0])
         if self._overlay is None or self._overlay.image is not layer:
             self._remove()
-            self._overlay = InstantOverlay(self._session.viewer, layer)
+            self._overlay = ClassOverlay(self._session.viewer, layer, "instant-preview", "Preview")
         overlay, plane = self._overlay, current_plane(self._session.viewer, layer)
         self._listen_to_brush()
         self._session.save_tools()
         window = overlay.window_in_view()
-        overlay.show(plane, window, self._session.classes_of("segment"))
+        overlay.show_classes(self._session.classes_of("segment"))
+        overlay.show(plane, window)
         self._timer.stop()  # saving the strokes told of them again
         task = make_task(self._session, image, plane, window, self._n_changes)
         arguments = (task, self._store, self._strokes)
@@ -182,7 +186,7 @@ class InstantPreview(QObject):
             self._overlay.show_classes(self._session.classes_of("segment"))
 
     def _show_parts(
-        self, overlay: InstantOverlay, window: tuple[slice, slice], events: Sequence[Progress]
+        self, overlay: ClassOverlay, window: tuple[slice, slice], events: Sequence[Progress]
     ) -> None:
         if overlay is not self._overlay:
             return
@@ -199,7 +203,7 @@ class InstantPreview(QObject):
         if self._overlay is not None:
             self._overlay.draw()
 
-    def _done(self, overlay: InstantOverlay, result: JobResult) -> None:
+    def _done(self, overlay: ClassOverlay, result: JobResult) -> None:
         is_wanted = self.button.isChecked() and overlay is self._overlay
         if self.computing.is_outdated:
             guarded(self._update)
@@ -218,7 +222,7 @@ class InstantPreview(QObject):
     def _layer_added(self, event: object) -> None:
         """Make way for a network's mask of the same image, now and whenever a new one comes."""
         layer = event.value
-        if mark_of(layer).get("kind") == "predicted-mask":
+        if mark_of(layer).get("kind") in _MASKS:
             layer.events.data.connect(self._mask_changed)
             self._yield_to(layer)
 

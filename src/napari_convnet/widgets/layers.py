@@ -28,12 +28,15 @@ Kind = Literal[
     "painting",
     "predicted-classes",
     "predicted-mask",
+    "growing-mask",
     "predicted-objects",
     "predicted-positions",
     "predicted-tracks",
     "first-labels",
     "first-labels-preview",
     "instant-preview",
+    "live-mask",
+    "live-uncertainty",
     "next-to-label",
 ]
 

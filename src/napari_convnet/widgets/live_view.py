@@ -128,6 +128,8 @@ class LiveView(QWidget):
             elif kind == "Validated":
                 measured = (event.validation_loss, event.score, event.is_best)
                 self.curves.add_validation(event.done, *measured)
+            elif kind == "StrokesJoined" and event.n_scored:
+                self.curves.add_score(event.done, event.n_right / event.n_scored)
             elif kind in ("BatchSizeReduced", "PatchSizeReduced"):
                 self._stretch(event.total)
             elif kind == "EpochFinished":

@@ -1,14 +1,17 @@
-"""The windows that belong to the choice of a network: its table and the designer."""
+"""The windows that belong to the choice of a network: its table, the designer, and samples as it would see them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QWidget
 
 from napari_convnet.networks.catalogue import network_entry
+from napari_convnet.widgets.augmentation_preview import AugmentationPreview
 from napari_convnet.widgets.designer import Designer
+from napari_convnet.widgets.folder_job import FolderRequest
 from napari_convnet.widgets.folder_panel import FolderPanel
 from napari_convnet.widgets.messages import guarded
 from napari_convnet.widgets.network_form import NetworkForm
@@ -17,6 +20,7 @@ from napari_convnet.widgets.network_view import NetworkView
 from napari_convnet.widgets.network_view_job import NetworkQuestion
 from napari_convnet.widgets.preferences import read_preferences
 from napari_convnet.widgets.session import Session
+from napari_convnet.widgets.training_job import TrainingRequest
 
 _MANY_SAMPLES = 500
 
@@ -30,17 +34,26 @@ class NetworkWindows(QObject):
         Whose windows these are.
     session, form, folder
         What it would train.
+    request
+        Returns what it would train now.
     """
 
     def __init__(
-        self, dock: QWidget, session: Session, form: NetworkForm, folder: FolderPanel
+        self,
+        dock: QWidget,
+        session: Session,
+        form: NetworkForm,
+        folder: FolderPanel,
+        request: Callable[[], TrainingRequest | FolderRequest],
     ) -> None:
         super().__init__(dock)
         self._dock, self._session, self._form, self._folder = dock, session, form, folder
+        self._request = request
         self.view: NetworkView | None = None
         self.designer: Designer | None = None
         form.table_button.clicked.connect(lambda _checked: guarded(self.show_table))
         form.design_button.clicked.connect(lambda _checked: guarded(self.show_designer))
+        form.options.preview_asked.connect(lambda: guarded(self.show_augmentation))
         session.project_changed.connect(self.refresh)
         self.refresh()
 
@@ -48,6 +61,12 @@ class NetworkWindows(QObject):
         """Offer the networks that the project has now."""
         project = self._session.project
         self._form.network.set_saved(project.networks() if project is not None else ())
+
+    def show_augmentation(self) -> None:
+        """Show samples as they are and augmented."""
+        grid = AugmentationPreview(self._dock, self._request(), self._form.options.settings)
+        grid.show()
+        grid.draw()
 
     def show_table(self) -> None:
         """Show the chosen network, as it would be trained."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import weakref
-from datetime import datetime
 from typing import Any
 
 from napari.utils.notifications import show_warning
@@ -11,7 +10,6 @@ from napari.viewer import Viewer
 from qtpy.QtWidgets import QProgressBar
 
 from napari_convnet.progress import Progress
-from napari_convnet.widgets.augmentation_preview import AugmentationPreview
 from napari_convnet.widgets.background import JobResult
 from napari_convnet.widgets.controls import push_button, row, scrolling_column, text_line
 from napari_convnet.widgets.device_line import DeviceLine
@@ -19,6 +17,8 @@ from napari_convnet.widgets.dock import Dock
 from napari_convnet.widgets.folder_job import FolderRequest
 from napari_convnet.widgets.folder_panel import FolderPanel
 from napari_convnet.widgets.image_notes import new_notes
+from napari_convnet.widgets.live_source import LiveDesk
+from napari_convnet.widgets.live_training import LiveTraining
 from napari_convnet.widgets.live_view import LiveView
 from napari_convnet.widgets.messages import guarded
 from napari_convnet.widgets.model_bar import ModelBar
@@ -31,12 +31,16 @@ from napari_convnet.widgets.preferences import read_preferences
 from napari_convnet.widgets.result_bar import ResultBar
 from napari_convnet.widgets.resuming import ResumeBar, Unfinished, request_again
 from napari_convnet.widgets.session import Session
-from napari_convnet.widgets.training_data import collect_planes, missing_annotations
 from napari_convnet.widgets.training_job import TrainingRequest, kept_model
+from napari_convnet.widgets.training_request import live_request, training_request
 from napari_convnet.widgets.training_runner import TrainingRunner
-from napari_convnet.widgets.training_words import refused_resume, result_text, smaller_text
+from napari_convnet.widgets.training_words import (
+    describe_annotations,
+    refused_resume,
+    result_text,
+    smaller_text,
+)
 
-_UNITS = {"classify": "annotations", "segment": "painted pixels", "locate": "positions"}
 #: What was set for each task, for as long as the session lives.
 _MEMORIES: weakref.WeakKeyDictionary[Session, dict[str, dict[str, Any]]] = (
     weakref.WeakKeyDictionary()
@@ -71,6 +75,7 @@ class TrainDock(Dock):
         )
         self.stop_button = push_button("Stop", "Stop and keep the best model so far.", self.stop)
         self.resume_bar = ResumeBar(self.session)
+        self.live_training = LiveTraining(self, self.session, self._start_live)
         self.bar = QProgressBar()
         self.bar.setAccessibleName("Training progress")
         self.bar.setTextVisible(False)
@@ -88,12 +93,16 @@ class TrainDock(Dock):
         column.addWidget(self.mode_form)
         column.addWidget(self.form)
         column.addWidget(self.resume_bar)
-        column.addLayout(row(self.train_button, self.pause_button, self.stop_button))
+        column.addLayout(
+            row(self.train_button, self.live_training.button, self.pause_button, self.stop_button)
+        )
         column.addWidget(self.bar)
         column.addWidget(self.time_line)
+        column.addWidget(self.live_training.words)
+        column.addWidget(self.live_training.uncertainty)
         column.addWidget(
             self.result
-        )  # above the curves: with both, the dock is higher than a small screen
+        )  # above the curves: with both, the dock is higher than a screen
         column.addWidget(self.live)
         column.addWidget(self.model_bar)
         column.addWidget(self.result_bar)
@@ -102,14 +111,14 @@ class TrainDock(Dock):
 
     def _connect(self) -> None:
         session = self.session
-        self.windows = NetworkWindows(self, session, self.form, self.folder_panel)
+        self.windows = NetworkWindows(self, session, self.form, self.folder_panel, self._request)
         self.training.changed.connect(self._show_state)
         self.predicting.changed.connect(self._show_state)
         self.predicting.said.connect(self._say)
+        self.predicting.shown.connect(lambda _found: self.live_training.remove())
         self.training.changed.connect(self.delete_when_idle)
         self.form.said.connect(self._say)
         self.form.start_from.follow(session)
-        self.form.options.preview_asked.connect(self.preview)
         self.resume_bar.asked.connect(self.resume)
         self.folder_panel.changed.connect(self._show_task)
         self.mode_form.mode_changed.connect(self._show_task)
@@ -117,13 +126,15 @@ class TrainDock(Dock):
         session.annotations_changed.connect(self._show_summary)
         session.classes_changed.connect(self._show_summary)
         self.offer(
-            train=self.train, stop=self.stop, save_model=self.model_bar.save, load_model=self.model_bar.load,
+            train=self.train, train_live=self.train_live, stop=self.stop,
+            save_model=self.model_bar.save, load_model=self.model_bar.load,
         )  # fmt: skip
 
     def release(self) -> None:
         """Let go of the viewer, which outlives the dock."""
         self.form.remember()
         self.live.release()
+        self.live_training.release()
 
     @property
     def is_busy(self) -> bool:
@@ -151,18 +162,15 @@ class TrainDock(Dock):
             self._missing = ""
             self._show_state()
             return
-        names = [info.name for info in self.session.classes]
-        counts = self.session.class_counts(with_test=False)
-        unit = _UNITS[self.session.task]
-        parts = ", ".join(f"{name}: {count:,}" for name, count in zip(names, counts, strict=True))
-        text = f"{sum(counts):,} {unit} ({parts})."
-        self._missing = missing_annotations(self.session, counts)
-        self.summary.setText(f"{text} {self._missing}".strip())
+        text, self._missing = describe_annotations(self.session)
+        self.summary.setText(text)
         self._show_state()
 
     def _show_state(self) -> None:
         state = self.training.state
         self.train_button.setEnabled(state == "idle" and not self._missing)
+        self.live_training.button.setEnabled(state == "idle")
+        self.live_training.button.setVisible(self._task == "segment")
         self.pause_button.setEnabled(state in ("running", "paused"))
         self.pause_button.setText("Go on" if state == "paused" else "Pause")
         self.pause_button.setAccessibleName(self.pause_button.text())
@@ -184,6 +192,10 @@ class TrainDock(Dock):
         if self.training.state == "idle":
             guarded(self._start)
 
+    def train_live(self) -> None:
+        """Train while strokes are painted."""
+        self.live_training.start()
+
     def pause(self) -> None:
         """Let the training wait, or go on after it waited."""
         if self.training.state == "running":
@@ -195,10 +207,6 @@ class TrainDock(Dock):
         """Go on with the training that is offered."""
         if self.training.state == "idle" and self.resume_bar.offered is not None:
             guarded(lambda: self._resume(self.resume_bar.offered))
-
-    def preview(self) -> None:
-        """Show samples as they are and augmented, in a window of their own."""
-        guarded(self._preview)
 
     def stop(self) -> None:
         """Stop and keep the best model so far."""
@@ -215,43 +223,32 @@ class TrainDock(Dock):
         self._show_begin(offered.run.task, offered.run.data.get("mode", ""), offered)
         self.training.resume(offered.run.id, make_request, self._on_progress, self._on_done)
 
-    def _preview(self) -> None:
-        grid = AugmentationPreview(self, self._request(), self.form.options.settings)
-        grid.show()
-        grid.draw()
-
-    def _show_begin(self, task: str, mode: str, goes_on: Unfinished | None = None) -> None:
+    def _show_begin(
+        self, task: str, mode: str, goes_on: Unfinished | None = None, score: tuple = ()
+    ) -> None:
         self._goes_on = goes_on
         self._say("")
-        training_score = "" if task == "locate" else "training accuracy"
-        self.live.begin(*score_axis(task, mode), training_score)
+        training_score = "" if task == "locate" or score else "training accuracy"
+        self.live.begin(*(score or score_axis(task, mode)), training_score)
         self.live.show()
         self.bar.setRange(0, 0)
 
     def _request(self) -> TrainingRequest | FolderRequest:
         """Return what to train, as the dock shows it."""
-        session, form, folder = self.session, self.form, self.folder_panel.folder
-        form.options.set_defaults({"device": read_preferences().device})
-        common = {
-            "network": form.network.network_id, "network_settings": form.network.settings,
-            "settings": form.options.settings(), "automatic": form.options.automatic, "pretrained": form.weights,
-        }  # fmt: skip
-        now = f"{datetime.now():%Y-%m-%d %H.%M}"
-        if folder is not None:
-            together = self.folder_panel.together.text().strip()
-            return FolderRequest(
-                folder=folder, together=together, input_size=form.patch_size.value(),
-                skips_broken=self.folder_panel.skip_broken.isChecked(),
-                name=f"{folder.root.name[:40]} {now}", **common,
-            )  # fmt: skip
-        return TrainingRequest(
-            task=session.task, planes=collect_planes(session), classes=session.classes,
-            patch_size=form.patch_size.value(), name=f"{session.task} {now}",
-            mode=self.mode_form.mode if session.task == "locate" else "", **common,
-        )  # fmt: skip
+        return training_request(self.session, self.form, self.folder_panel, self.mode_form.mode)
+
+    def _start_live(self, desk: LiveDesk, channels: tuple[str, ...]) -> None:
+        if self.training.state != "idle":
+            return
+        request = self.form.start_from.complete(
+            live_request(self.session, self.form, desk, channels)
+        )
+        self._show_begin("segment", "", score=("share right", False))
+        self.training.start(request, self.form.record(), self._on_progress, self._on_done)
 
     def _on_progress(self, events: tuple[Progress, ...]) -> None:
         self.live.take(events)
+        self.live_training.take(events)
         for event in events:
             kind = type(event).__name__
             if kind == "SettingsChosen":
@@ -269,6 +266,7 @@ class TrainDock(Dock):
             self.time_line.setText(self.training.time_text(last))
 
     def _on_done(self, result: JobResult) -> None:
+        self.live_training.end()
         self.bar.setRange(0, 1)
         self.bar.setValue(int(result.outcome == "finished"))
         self.time_line.setText(self.training.end_text(result))

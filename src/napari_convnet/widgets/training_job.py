@@ -17,6 +17,8 @@ from napari_convnet.settings import TrainingSettings
 from napari_convnet.widgets.background import JobResult
 from napari_convnet.widgets.closed_images import read_planes
 from napari_convnet.widgets.failure import is_interrupted_training
+from napari_convnet.widgets.live_job import live_steps
+from napari_convnet.widgets.live_source import LiveDesk
 from napari_convnet.widgets.position_training import position_set, with_pixel_size
 from napari_convnet.widgets.source import PlaneArrays
 from napari_convnet.widgets.training_data import AnnotatedPlane
@@ -37,7 +39,8 @@ class TrainingRequest:
     ``patch_size`` 0 and the names in ``automatic`` mean: fit them to the data. ``pretrained`` is
     ``"none"``, ``"imagenet"`` or the path of a ``.safetensors`` file. ``mode`` says how positions are
     learned. ``start_model`` is a model to go on from (``start_path`` its file); ``features`` fits its last layer
-    only. On ``test_planes`` the model is scored after its training, which never sees them.
+    only. On ``test_planes`` the model is scored after its training, which never sees them. A ``live`` request has a
+    source of strokes instead of planes, and names the ``channels``.
     """
 
     task: str
@@ -55,6 +58,8 @@ class TrainingRequest:
     start_path: Path | None = None
     features: bool = False
     test_planes: tuple[AnnotatedPlane, ...] = ()
+    live: LiveDesk | None = None
+    channels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +79,9 @@ def training_steps(
 
     Returns None when it is stopped before there is a model.
     """
+    if request.live is not None:
+        model, data = yield from live_steps(request, stop, control)
+        return None if model is None else Trained(model, data)
     yield Progress(done=0, total=0, text="preparing the training set")
     samples, notes = build_samples(request)
     model, data = yield from train_on(samples, request, stop, control)

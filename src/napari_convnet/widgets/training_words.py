@@ -6,9 +6,22 @@ from napari_convnet.scores import read_report
 from napari_convnet.widgets.background import JobResult
 from napari_convnet.widgets.position_training import describe_located
 from napari_convnet.widgets.resuming import Unfinished
+from napari_convnet.widgets.session import Session
+from napari_convnet.widgets.training_data import missing_annotations
 from napari_convnet.widgets.training_job import Trained
 
+_ANNOTATIONS = {"classify": "annotations", "segment": "painted pixels", "locate": "positions"}
 _UNITS = {"classify": "cells", "segment": "pixels", "locate": "positions"}
+
+
+def describe_annotations(session: Session) -> tuple[str, str]:
+    """Say what training would use, and what it lacks, if anything; the latter also by itself."""
+    names = [info.name for info in session.classes]
+    counts = session.class_counts(with_test=False)
+    parts = ", ".join(f"{name}: {count:,}" for name, count in zip(names, counts, strict=True))
+    missing = missing_annotations(session, counts)
+    text = f"{sum(counts):,} {_ANNOTATIONS[session.task]} ({parts}). {missing}"
+    return text.strip(), missing
 
 
 def result_text(trained: Trained, notes: tuple[str, ...]) -> str:

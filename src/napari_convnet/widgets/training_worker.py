@@ -101,7 +101,7 @@ def train_on(
         )
     common = {
         "network_settings": request.network_settings, "initial_model": request.start_model, "stop": stop,
-        "initial_weights": _first_weights(request, is_resumed=checkpoint is not None), "name": request.name,
+        "initial_weights": first_weights(request, is_resumed=checkpoint is not None), "name": request.name,
         "start": None if checkpoint is not None else describe_start(request, control.project),
     }  # fmt: skip
     if request.features:
@@ -147,7 +147,7 @@ def choose_settings(samples: TrainingSet, request: Any) -> tuple[TrainingSetting
     return replace(settings, **chosen), reasons
 
 
-def _first_weights(request: Any, is_resumed: bool):
+def first_weights(request: Any, is_resumed: bool):
     """Return the weights to start from: None, ImageNet's, or those of a file, which may be gone when it goes on."""
     if request.pretrained == "none":
         return None

@@ -1,31 +1,30 @@
-"""The layer of the instant preview: it lies on its image, follows the view and is nobody's annotation."""
+"""A layer of ours that lies on an image, follows the view, and is filled tile by tile; nobody's annotation."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Any, Protocol
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image, Labels
+from napari.layers import Image, Layer
 
-from napari_convnet.classes import ClassInfo
-from napari_convnet.instant import PreviewPart
-from napari_convnet.widgets.layers import (
-    class_layer_data,
-    find_layer,
-    image_data,
-    layer_id,
-    show_class_colours,
-)
+from napari_convnet.widgets.layers import find_layer, image_data, layer_id
 from napari_convnet.widgets.painted_region import Region, region_around
-from napari_convnet.widgets.placement import placement_of
-
-KIND = "instant-preview"
-_OPACITY = 0.4
+from napari_convnet.widgets.placement import Placement, placement_of
 
 
-class InstantOverlay:
-    """Shows the tiles of a preview.
+class OverlayTile(Protocol):
+    """What a job tells of a tile."""
+
+    @property
+    def origin(self) -> tuple[int, int]:
+        """First row and column in the plane."""
+
+
+class TileOverlay(ABC):
+    """Shows tiles on an image.
 
     Of an image larger than `painted_region.LARGEST_SIDE` it holds the part around the middle of the view.
 
@@ -39,10 +38,18 @@ class InstantOverlay:
 
     def __init__(self, viewer: ViewerModel, image: Image) -> None:
         self._viewer, self._image = viewer, image
-        self._layer: Labels | None = None
+        self._layer: Any = None
         self._plane: tuple[int, ...] = ()
         self._region = Region((0, 0), (0, 0))
-        self._classes = np.zeros((0, 0), np.uint8)
+        self._values = np.zeros((0, 0), np.uint8)
+
+    @abstractmethod
+    def _add(self, data: np.ndarray, placement: Placement) -> Layer:
+        """Add the layer to the viewer."""
+
+    @abstractmethod
+    def _values_of(self, tile: Any) -> np.ndarray:
+        """Return what is shown of a tile, ``(Y, X)`` uint8."""
 
     @property
     def image(self) -> Image:
@@ -53,6 +60,10 @@ class InstantOverlay:
     def is_shown(self) -> bool:
         """Whether the layer is there; the person may delete it."""
         return self._layer is not None and self._layer in self._viewer.layers
+
+    @property
+    def _shape(self) -> tuple[int, int]:
+        return tuple(image_data(self._image).array.shape[: self._image.ndim][-2:])
 
     def window_in_view(self) -> tuple[slice, slice]:
         """Return the rows and columns of the image that are in view, in pixels of level 0."""
@@ -75,36 +86,31 @@ class InstantOverlay:
         ]
         return spans[0], spans[1]
 
-    def show(
-        self, plane: tuple[int, ...], window: tuple[slice, slice], classes: Sequence[ClassInfo]
-    ) -> None:
+    def show(self, plane: tuple[int, ...], window: tuple[slice, slice]) -> None:
         """Make the layer cover a window of a plane; what it shows there already stays."""
         middle = tuple((span.start + span.stop) / 2 for span in window)
         region = region_around(middle, self._shape)
         is_same_plane = plane == self._plane
         if not self.is_shown:
-            self._add(plane, region, classes)
-        elif not is_same_plane or self._region.is_left_by(middle, self._shape):
-            before, origin, shape = self._classes, self._region.origin, self._region.shape
             self._plane, self._region = plane, region
-            self._classes = np.zeros(region.shape, np.uint8)
+            self._values = np.zeros(region.shape, np.uint8)
+            self._add_below_strokes()
+        elif not is_same_plane or self._region.is_left_by(middle, self._shape):
+            before, origin, shape = self._values, self._region.origin, self._region.shape
+            self._plane, self._region = plane, region
+            self._values = np.zeros(region.shape, np.uint8)
             if is_same_plane:
                 here, there = region.window(origin, shape)
-                self._classes[here] = before[there]
-            self._layer.data = self._classes.reshape((1,) * len(plane) + region.shape)
-            self._layer.translate = self._placement().translate
-        self.show_classes(classes)
+                self._values[here] = before[there]
+            self._layer.data = self._data
+            self._layer.translate = self._placement.translate
 
-    def show_classes(self, classes: Sequence[ClassInfo]) -> None:
-        """Colour by the classes of now."""
-        if self.is_shown:
-            show_class_colours(self._layer, classes)
-
-    def paste(self, parts: Iterable[PreviewPart]) -> None:
+    def paste(self, tiles: Iterable[OverlayTile]) -> None:
         """Take some tiles; `draw` shows them."""
-        for part in parts:
-            here, there = self._region.window(part.origin, part.classes.shape)
-            self._classes[here] = part.classes[there]
+        for tile in tiles:
+            values = self._values_of(tile)
+            here, there = self._region.window(tile.origin, values.shape)
+            self._values[here] = values[there]
 
     def draw(self) -> None:
         """Show what was taken since the last time."""
@@ -113,13 +119,13 @@ class InstantOverlay:
 
     def clear(self, window: tuple[slice, slice] | None = None) -> None:
         """Take everything away, or all but a window."""
-        before = self._classes.copy()
-        self._classes.fill(0)
+        before = self._values.copy()
+        self._values.fill(0)
         if window is not None:
             origin = (window[0].start, window[1].start)
             shape = (window[0].stop - window[0].start, window[1].stop - window[1].start)
             here, _ = self._region.window(origin, shape)
-            self._classes[here] = before[here]
+            self._values[here] = before[here]
 
     def remove(self) -> None:
         """Take the layer away."""
@@ -129,24 +135,19 @@ class InstantOverlay:
         self._layer = None
 
     @property
-    def _shape(self) -> tuple[int, int]:
-        return tuple(image_data(self._image).array.shape[: self._image.ndim][-2:])
+    def _data(self) -> np.ndarray:
+        return self._values.reshape((1,) * len(self._plane) + self._region.shape)
 
-    def _placement(self):
+    @property
+    def _placement(self) -> Placement:
         return placement_of(self._image).moved((*self._plane, *self._region.origin))
 
-    def _add(self, plane: tuple[int, ...], region: Region, classes: Sequence[ClassInfo]) -> None:
+    def _add_below_strokes(self) -> None:
         """Add the layer below the strokes, which stay selected."""
-        self._plane, self._region = plane, region
-        self._classes = np.zeros(region.shape, np.uint8)
-        data, arguments, _ = class_layer_data(
-            self._classes.reshape((1,) * len(plane) + region.shape), classes, self._placement(),
-            name=f"Preview: {self._image.name}", kind=KIND, source=layer_id(self._image),
-        )  # fmt: skip
         layers = self._viewer.layers
         selected = set(layers.selection)
         strokes = find_layer(self._viewer, "painting", layer_id(self._image))
-        self._layer = self._viewer.add_labels(data, **arguments | {"opacity": _OPACITY})
+        self._layer = self._add(self._data, self._placement)
         self._layer.editable = False
         if strokes is not None:
             layers.move(layers.index(self._layer), layers.index(strokes))

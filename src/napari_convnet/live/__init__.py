@@ -1,0 +1,25 @@
+"""Live training: a network that learns while strokes are still painted, and shows what it thinks of what is in view."""
+
+from __future__ import annotations
+
+from napari_convnet.live.events import (
+    LivePart,
+    LiveSource,
+    LiveStrokes,
+    InView,
+    Looked,
+    Resting,
+    StrokesJoined,
+    WaitingForStrokes,
+)
+
+__all__ = [
+    "LivePart",
+    "LiveSource",
+    "LiveStrokes",
+    "InView",
+    "Looked",
+    "Resting",
+    "StrokesJoined",
+    "WaitingForStrokes",
+]

@@ -1,0 +1,200 @@
+"""The network that learns while strokes join: one that takes steps, and the mean of its last states, which is shown."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from napari_convnet.classes import ClassInfo
+from napari_convnet.errors import UserError
+from napari_convnet.model_file import Model
+from napari_convnet.networks import parameter_groups, set_training_mode
+from napari_convnet.samples import SegmentationSet
+from napari_convnet.settings import TrainingSettings
+from napari_convnet.training.fine_tuning import start_from_model
+from napari_convnet.training.objectives import ClassObjective
+from napari_convnet.training.recipe import Recipe
+from napari_convnet.training.stepper import Stepper
+
+#: Share of the mean that a step leaves as it was: about the last 50 steps count.
+_DECAY = 0.98
+#: Numbers that became invalid so many times in a row end the training.
+_MOST_FAILURES = 3
+
+
+@dataclass(frozen=True, eq=False)
+class LiveRequest:
+    """What is trained live.
+
+    Parameters
+    ----------
+    network, network_settings
+        Of the catalogue.
+    settings
+        The learning rate stays as it is after the warm-up; epochs, limits and validation have no meaning here.
+    channels
+        Names of the images' channels.
+    patch_size
+        Side in pixels of training patches.
+    name
+        Name that the model carries.
+    initial_weights, initial_model
+        Where it begins, as in `napari_convnet.train`.
+    start
+        Where the first weights are from, as JSON values.
+    """
+
+    network: str
+    settings: TrainingSettings
+    channels: tuple[str, ...]
+    patch_size: int
+    name: str = "live"
+    network_settings: dict[str, Any] = field(default_factory=dict)
+    initial_weights: dict[str, Tensor] | None = None
+    initial_model: Model | None = None
+    start: dict[str, Any] | None = None
+
+
+class LiveNetwork:
+    """A network in training whose classes and samples may change between two steps.
+
+    The mean of its weights over the last steps is what is shown and kept: at a constant learning rate it is better
+    than any of them.
+
+    Parameters
+    ----------
+    request
+        What to train.
+    samples
+        The strokes of the beginning.
+    device
+        Where to compute.
+
+    References
+    ----------
+    Averaging: Polyak & Juditsky 1992, https://doi.org/10.1137/0330046; Tarvainen & Valpola 2017,
+    https://arxiv.org/abs/1703.01780.
+    """
+
+    def __init__(
+        self, request: LiveRequest, samples: SegmentationSet, device: torch.device
+    ) -> None:
+        self.device, self.step, self.seconds = device, 0, 0.0
+        self._request, self._n_failures, self._rate_factor = request, 0, 1.0
+        self._recipe = self._first_recipe(samples)
+        self._begin(self._recipe.build(is_resumed=request.initial_model is not None))
+
+    @property
+    def samples(self) -> SegmentationSet:
+        """What it learns."""
+        return self._recipe.samples
+
+    @property
+    def averaged(self) -> nn.Module:
+        """The mean of the last states, in evaluation mode; it changes with every step."""
+        return self._averaged.module.eval()
+
+    def _first_recipe(self, samples: SegmentationSet) -> Recipe:
+        request = self._request
+        if request.initial_model is None:
+            return Recipe(
+                samples, request.network, dict(request.network_settings), request.settings,
+                request.initial_weights, request.name, start=request.start,
+            )  # fmt: skip
+        begin = start_from_model(samples, request.initial_model, request.settings)
+        return Recipe(
+            samples, begin.network, begin.network_settings, request.settings, begin.weights, request.name,
+            begin.facts, start=request.start,
+        )  # fmt: skip
+
+    def _begin(self, module: nn.Module) -> None:
+        request, samples = self._request, self.samples
+        # Channels last makes convolutions on a CPU a quarter faster (benchmarks/training_speed.py).
+        layout = torch.channels_last if self.device.type == "cpu" else torch.contiguous_format
+        self.module = module.to(self.device).to(memory_format=layout)
+        groups = parameter_groups(
+            module, self._recipe.network, request.settings.backbone_learning_rate_factor,
+            request.settings.bias_learning_rate_factor,
+        )  # fmt: skip
+        objective = ClassObjective(samples, request.settings, self.device)
+        self._stepper = Stepper(
+            self.module, groups, objective, request.settings, self.device, layout
+        )
+        self._averaged = AveragedModel(self.module, avg_fn=_mean_with, use_buffers=True)
+        self._begun_at = self.step
+        set_training_mode(self.module)
+
+    def knows(self, classes: Sequence[ClassInfo]) -> bool:
+        """Return whether its class values still mean the same: classes were renamed or added at most."""
+        before = [info.name for info in self.samples.classes]
+        now = [info.name for info in classes]
+        if len(now) == len(before):
+            return now == before or set(now) != set(before)
+        return now[: len(before)] == before
+
+    def learn_from(self, samples: SegmentationSet) -> None:
+        """Take other strokes, perhaps of other classes: known ones keep what was learned."""
+        if self.knows(samples.classes) and len(samples.classes) == len(self.samples.classes):
+            self._recipe = replace(self._recipe, samples=samples)
+            objective = ClassObjective(samples, self._request.settings, self.device)
+            self._stepper.objective = objective
+            return
+        begin = start_from_model(samples, self.model({}), self._request.settings)
+        self._recipe = replace(self._recipe, samples=samples, initial_weights=begin.weights)
+        self._begin(self._recipe.build(is_resumed=True))
+
+    def take(self, inputs: Tensor, targets: Tensor) -> tuple[float, float]:
+        """Take a step; returns the loss and the learning rate.
+
+        Raises
+        ------
+        UserError
+            CN-202 when the numbers became invalid again and again.
+        """
+        settings = self._request.settings
+        since = self.step - self._begun_at
+        warm = min(1.0, (since + 1) / max(1, settings.warm_up_steps))
+        rate = settings.learning_rate * self._rate_factor * warm
+        numbers, _ = self._stepper.take(inputs, targets, self.step + 1, rate)
+        self.step += 1
+        if numbers is None:
+            self._step_back()
+            return float("nan"), rate
+        self._n_failures = 0
+        self._averaged.update_parameters(self.module)
+        return numbers[0], rate
+
+    def _step_back(self) -> None:
+        """Go on from the mean of the last states at half of the rate, after invalid numbers."""
+        self._n_failures += 1
+        if self._n_failures > _MOST_FAILURES:
+            raise UserError(
+                "CN-202",
+                f"Live training stopped: the numbers became invalid at step {self.step}. Your annotations are safe. "
+                f"Usual cause: learning rate {self._request.settings.learning_rate:g} is too high; try a tenth of it.",
+            )
+        self._rate_factor /= 2
+        self.module.load_state_dict(self._averaged.module.state_dict())
+        self._stepper.begin_optimiser()
+
+    def snapshot(self) -> nn.Module:
+        """Return a copy of the mean of the last states, in evaluation mode."""
+        return copy.deepcopy(self._averaged.module).eval()
+
+    def model(self, scores: dict[str, Any]) -> Model:
+        """Return the mean of the last states as a model on the CPU, with its card."""
+        network = self.snapshot().cpu().to(memory_format=torch.contiguous_format)
+        card = self._recipe.card(scores)
+        return Model(card, network, self.samples.sample_input())
+
+
+def _mean_with(averaged: Tensor, now: Tensor, n_averaged: Tensor) -> Tensor:
+    """Return the mean with one more state; the first ones, which are soon outdated, count less."""
+    kept = min(_DECAY, (1 + int(n_averaged)) / (10 + int(n_averaged)))
+    return averaged * kept + now * (1 - kept)

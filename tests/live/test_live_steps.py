@@ -1,0 +1,180 @@
+"""Live training without a dock: strokes, classes and views change while it goes on."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from live_helpers import Painter, bright_quarters, finish, go_on_until, request
+
+from napari_convnet.errors import UserError
+from napari_convnet.live import LivePart, Looked, StrokesJoined, WaitingForStrokes
+from napari_convnet.live.crops import PaintedCrops
+from napari_convnet.live.network import LiveNetwork
+from napari_convnet.live.training import train_live
+from napari_convnet.prediction import segment_image
+from napari_convnet.progress import run
+from napari_convnet.training import BatchFinished
+
+TOP, BOTTOM = slice(5, 60), slice(68, 123)
+LEFT, RIGHT = slice(5, 60), slice(68, 123)
+
+
+@pytest.fixture
+def stop():
+    return threading.Event()
+
+
+@pytest.fixture
+def painter():
+    found = Painter(bright_quarters())
+    found.paint(1, slice(10, 14), LEFT)
+    found.paint(2, slice(10, 14), RIGHT)
+    found.look_at_all()
+    return found
+
+
+def painted_by(events, key=0, shape=(128, 128)) -> np.ndarray:
+    classes = np.zeros(shape, np.uint8)
+    for event in events:
+        if isinstance(event, LivePart) and event.key == key:
+            (row, column), (height, width) = event.origin, event.classes.shape
+            classes[row : row + height, column : column + width] = event.classes
+    return classes
+
+
+def test_it_waits_for_two_classes_and_gives_nothing_without_them(stop):
+    painter = Painter(bright_quarters())
+    steps = train_live(painter, request(), stop=stop)
+    go_on_until(steps, lambda event: isinstance(event, WaitingForStrokes))
+    painter.paint(1, slice(10, 14), LEFT)
+    assert isinstance(next(steps), WaitingForStrokes)
+    assert finish(steps, stop) is None
+
+
+def test_it_learns_and_its_model_says_the_same_of_the_whole_image(painter, stop):
+    steps = train_live(painter, request(), stop=stop)
+    events = go_on_until(steps, lambda event: isinstance(event, Looked) and event.agreement > 0.99)
+    shown = painted_by(events)
+    assert (shown[TOP, LEFT] == 1).mean() > 0.9
+    assert (shown[TOP, RIGHT] == 2).mean() > 0.9
+    model = finish(steps, stop)
+    found = run(segment_image(model, painter.images[0], device="cpu"))
+    assert (found.classes == shown).mean() > 0.95
+    assert model.card.scores["live"]["joined"][0]["step"] == 0
+    assert "no score" in model.card.scores["warning"]
+
+
+def test_a_correction_is_scored_before_it_is_learned(painter, stop):
+    steps = train_live(painter, request(), stop=stop)
+    events = go_on_until(steps, lambda event: isinstance(event, Looked) and event.agreement > 0.99)
+    shown = painted_by(events)
+    rows, columns = slice(90, 110), slice(20, 100)
+    truth = np.full((128, 128), 1, np.uint8)  # whatever it says below: half of it is wrong
+    painter.paint(1, rows, columns)
+    joined = go_on_until(steps, lambda event: isinstance(event, StrokesJoined))[-1]
+    assert joined.n_pixels == joined.n_scored == 20 * 80
+    assert joined.n_right == np.count_nonzero(shown[rows, columns] == truth[rows, columns])
+    assert joined.rights == ((joined.n_scored, joined.n_right), (0, 0))
+    kept = finish(steps, stop).card.scores["live"]["joined"][-1]
+    assert (kept["step"], kept["scored"], kept["right"]) == (joined.done, 1600, joined.n_right)
+
+
+def test_a_class_that_is_added_while_it_trains_is_learned_and_the_others_stay(painter, stop):
+    steps = train_live(painter, request(), stop=stop)
+    go_on_until(steps, lambda event: isinstance(event, Looked) and event.agreement > 0.99)
+    painter.name_classes("dark", "bright", "brightest")
+    painter.paint(3, slice(100, 104), RIGHT)
+    joined = go_on_until(steps, lambda event: isinstance(event, StrokesJoined))[-1]
+    assert joined.n_scored == 0  # it does not know that class yet
+    events = go_on_until(steps, lambda event: isinstance(event, Looked) and event.agreement > 0.99)
+    shown = painted_by(events)
+    assert (shown[BOTTOM, RIGHT] == 3).mean() > 0.8
+    assert (shown[TOP, LEFT] == 1).mean() > 0.8
+    model = finish(steps, stop)
+    assert [each.name for each in model.card.classes] == ["dark", "bright", "brightest"]
+
+
+def test_classes_that_change_places_take_what_was_learned_with_them(painter, stop):
+    steps = train_live(painter, request(), stop=stop)
+    go_on_until(steps, lambda event: isinstance(event, Looked) and event.agreement > 0.99)
+    painter.name_classes("bright", "dark")
+    painter.paint(2, slice(10, 14), LEFT)
+    painter.paint(1, slice(10, 14), RIGHT)
+    joined = go_on_until(steps, lambda event: isinstance(event, StrokesJoined))[-1]
+    assert joined.n_scored == 0  # painted over, but no correction
+    look = go_on_until(steps, lambda event: isinstance(event, Looked))
+    assert look[-1].agreement > 0.95
+    assert (painted_by(look)[TOP, LEFT] == 2).mean() > 0.8
+    finish(steps, stop)
+
+
+def test_another_view_is_predicted_before_the_next_stroke_is_learned(painter, stop):
+    other = bright_quarters(seed=5)
+    painter.images[1] = other
+    painter.painted[1] = np.zeros(other.shape, np.uint8)
+    steps = train_live(painter, request(), stop=stop)
+    go_on_until(steps, lambda event: isinstance(event, Looked))
+    painter.look(1, slice(0, 40), slice(0, 40))
+    events = go_on_until(steps, lambda event: isinstance(event, Looked))
+    assert sum(isinstance(event, BatchFinished) for event in events) <= 1
+    assert {event.key for event in events if isinstance(event, LivePart)} == {1}
+    finish(steps, stop)
+
+
+def test_pausing_keeps_the_step_and_stop_ends_a_pause(painter, stop):
+    pause = threading.Event()
+    steps = train_live(painter, request(), stop=stop, pause=pause)
+    go_on_until(steps, lambda event: event.done >= 3)
+    pause.set()
+    events = go_on_until(steps, lambda event: "paused" in event.text)
+    assert next(steps).done == events[-1].done
+    assert finish(steps, stop) is not None
+
+
+def test_the_same_strokes_and_steps_give_the_same_weights(painter):
+    def weights() -> dict:
+        found = LiveNetwork(request(), samples(painter), device=torch.device("cpu"))
+        random = torch.Generator().manual_seed(0)
+        for inputs, targets in samples(painter).training_batches(4, random, augment=None):
+            found.take(inputs, targets)
+        return found.model({}).network.state_dict()
+
+    first, second = weights(), weights()
+    assert all((first[name] == second[name]).all() for name in first)
+
+
+def test_invalid_numbers_step_back_and_end_it_only_when_they_stay(painter):
+    network = LiveNetwork(request(), samples(painter), torch.device("cpu"))
+    random = torch.Generator().manual_seed(0)
+    inputs, targets = next(iter(samples(painter).training_batches(4, random, augment=None)))
+    network.take(inputs, targets)
+    loss, _ = network.take(inputs * torch.nan, targets)
+    assert not np.isfinite(loss)
+    assert np.isfinite(network.take(inputs, targets)[0])
+    assert all(torch.isfinite(p).all() for p in network.averaged.parameters())
+    with pytest.raises(UserError, match="invalid at step") as caught:
+        for _ in range(10):
+            network.take(inputs * torch.nan, targets)
+    assert caught.value.code == "CN-202"
+
+
+def samples(painter: Painter):
+    crops = PaintedCrops(32, ("grey",))
+    crops.update(painter.read())
+    return crops.samples(painter.read())
+
+
+def test_it_goes_on_from_a_model_with_its_classes_by_name(painter, stop):
+    steps = train_live(painter, request(), stop=stop)
+    go_on_until(steps, lambda event: isinstance(event, Looked) and event.agreement > 0.99)
+    model = finish(steps, stop)
+    again, stop_again = replace(request(), initial_model=model), threading.Event()
+    steps = train_live(painter, again, stop=stop_again)
+    look = go_on_until(steps, lambda event: isinstance(event, Looked))[-1]
+    assert look.agreement > 0.9
+    card = finish(steps, stop_again).card
+    assert card.scores["started_from"]["classes_kept"] == ["dark", "bright"]

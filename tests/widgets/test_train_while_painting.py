@@ -1,0 +1,160 @@
+"""Live training in the dock: real strokes join it, its mask follows the view, and what it learned is kept."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from dock_helpers import press
+from qtpy.compat import isalive
+
+from napari_convnet.live.training import REST_STEPS
+from napari_convnet.widgets.layers import layer_id, mark_of
+from napari_convnet.widgets.source import Source
+
+
+@pytest.fixture
+def quarters(desk):
+    """Four brightnesses with noise, of 0.5 micrometres a pixel and turned."""
+    image = np.random.default_rng(0).normal(100, 10, (256, 320))
+    image[:, 160:] += 60
+    image[128:] += 120
+    desk.viewer.add_image(image, name="quarters", scale=(0.5, 0.5), translate=(30, -20), rotate=10)
+    return image
+
+
+@pytest.fixture
+def docks(desk, quarters):
+    """Both docks, ready to paint, with the smallest network."""
+    annotate, train = desk.open_dock("Annotate"), desk.open_dock("Train")
+    press(annotate.task_buttons["segment"])
+    train.form.patch_size.setValue(32)
+    yield annotate, train
+    if isalive(train):
+        train.stop()
+
+
+def paint(desk, dock, value, ends) -> None:
+    desk.choose_class(value)
+    desk.stroke(dock.active_tool.layer, ends)
+
+
+def layers_of(viewer, kind: str) -> list:
+    return [layer for layer in viewer.layers if mark_of(layer).get("kind") == kind]
+
+
+def mask(desk) -> np.ndarray:
+    found = layers_of(desk.viewer, "live-mask")
+    return np.asarray(found[0].data) if found else np.zeros((256, 320), np.uint8)
+
+
+def share(found: np.ndarray, value: int) -> float:
+    return float((found == value).mean())
+
+
+def press_live(desk, train) -> None:
+    press(train.live_training.button)
+    desk.qtbot.waitUntil(lambda: train.live_training.is_on, timeout=30_000)
+
+
+def test_strokes_are_learned_while_they_come_and_the_model_is_kept(desk, docks):
+    annotate, train = docks
+    press_live(desk, train)  # opens the image for painting by itself
+    assert train.training.state == "running"
+    assert not train.train_button.isEnabled()
+    desk.qtbot.waitUntil(lambda: "two classes" in train.time_line.text(), timeout=60_000)
+    paint(desk, annotate, 1, [(20, 30), (90, 60)])
+    paint(desk, annotate, 2, [(20, 250), (90, 280)])
+    desk.qtbot.waitUntil(
+        lambda: (
+            share(mask(desk)[10:110, :140], 1) > 0.9 and share(mask(desk)[10:110, 180:], 2) > 0.9
+        ),
+        timeout=120_000,
+    )
+    [layer] = layers_of(desk.viewer, "live-mask")
+    image = desk.viewer.layers["quarters"]
+    np.testing.assert_allclose(layer.extent.world, image.extent.world, atol=1e-6)
+    assert not layer.editable
+    assert layer_id(desk.viewer.layers.selection.active) == layer_id(annotate.active_tool.layer)
+
+    # A new class, first painted while it trains, where the mask says something else.
+    annotate.class_table.add()
+    paint(desk, annotate, 3, [(150, 30), (230, 120)])
+    desk.qtbot.waitUntil(lambda: share(mask(desk)[150:, :140], 3) > 0.9, timeout=120_000)
+    paint(desk, annotate, 1, [(240, 30), (245, 130)])
+    desk.qtbot.waitUntil(lambda: "right on" in train.live_training.words.text(), timeout=60_000)
+
+    press(train.stop_button)
+    desk.qtbot.waitUntil(lambda: train.training.state == "idle", timeout=60_000)
+    desk.qtbot.waitUntil(lambda: train.predicting.state == "idle", timeout=60_000)
+    assert not layers_of(desk.viewer, "live-mask")
+    [predicted] = layers_of(desk.viewer, "predicted-mask")
+    assert share(np.asarray(predicted.data)[10:110, 180:], 2) > 0.9
+    run = desk.session.project.runs()[-1]
+    assert run.outcome == "stopped"
+    joined = run.scores["live"]["joined"]
+    assert [each["step"] for each in joined] == sorted(each["step"] for each in joined)
+    painted = np.count_nonzero(annotate.active_tool.layer.data)
+    assert painted <= sum(each["pixels"] for each in joined)
+    scored = [each for each in joined if each["scored"]]
+    assert scored
+    assert all(0 <= each["right"] <= each["scored"] <= each["pixels"] for each in scored)
+    assert joined[-1]["by_class"][2][0] == 0  # of the third class nothing was painted last
+    names = [entry.name for entry in desk.session.model.card.classes]
+    assert names == [info.name for info in desk.session.classes]
+    assert desk.session.project.model_bytes(run.id)
+
+
+def test_it_follows_the_view_and_shows_where_it_is_unsure(desk, docks):
+    annotate, train = docks
+    press_live(desk, train)
+    paint(desk, annotate, 1, [(20, 30), (90, 60)])
+    paint(desk, annotate, 2, [(20, 250), (90, 280)])
+    desk.qtbot.waitUntil(lambda: mask(desk).all(), timeout=120_000)
+    assert not layers_of(desk.viewer, "live-uncertainty")
+    train.live_training.uncertainty.setChecked(True)
+    desk.qtbot.waitUntil(lambda: bool(layers_of(desk.viewer, "live-uncertainty")), timeout=60_000)
+    [unsure] = layers_of(desk.viewer, "live-uncertainty")
+    painted = annotate.active_tool.layer.data > 0
+    desk.qtbot.waitUntil(  # it gets surer of what it learns
+        lambda: 0 < np.asarray(unsure.data)[painted].mean() < 80, timeout=120_000
+    )
+    second = np.random.default_rng(1).normal(100, 10, (200, 200))
+    second[:, 100:] += 60
+    image = desk.viewer.add_image(second, name="second", translate=(0, 500))
+    desk.session.set_source(Source((layer_id(image),)))
+    desk.use_tool(annotate, "paint_strokes")
+    desk.qtbot.waitUntil(
+        lambda: [mark_of(each)["source"] for each in layers_of(desk.viewer, "live-mask")]
+        == [layer_id(image)] and mask(desk).all(), timeout=120_000,
+    )  # fmt: skip
+    press(train.stop_button)
+    desk.wait_until_idle()
+
+
+def test_it_pauses_rests_and_ends_with_its_dock(desk, docks, monkeypatch):
+    monkeypatch.setattr("napari_convnet.live.training.REST_STEPS", 20)
+    assert REST_STEPS > 20
+    annotate, train = docks
+    press_live(desk, train)
+    paint(desk, annotate, 1, [(20, 30), (90, 60)])
+    paint(desk, annotate, 2, [(20, 250), (90, 280)])
+    desk.qtbot.waitUntil(lambda: "resting" in train.time_line.text(), timeout=120_000)
+    paint(desk, annotate, 2, [(120, 250), (125, 280)])
+    desk.qtbot.waitUntil(lambda: "learning" in train.time_line.text(), timeout=60_000)
+    press(train.pause_button)
+    desk.qtbot.waitUntil(lambda: "paused" in train.time_line.text(), timeout=60_000)
+    step = train.time_line.text().split(":")[0]
+    desk.qtbot.wait(500)
+    assert train.time_line.text().split(":")[0] == step
+    press(train.pause_button)
+    desk.close_dock(train)
+    desk.wait_until_idle()
+    assert not layers_of(desk.viewer, "live-mask")
+
+
+def test_live_without_anything_to_paint_on_says_what_to_do(desk):
+    train = desk.open_dock("Train")
+    desk.session.set_task("segment")
+    press(train.live_training.button)
+    assert any("Paint strokes" in message for message in desk.messages)
+    assert train.training.state == "idle"
