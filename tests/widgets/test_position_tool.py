@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from dock_helpers import ALT, CONTROL, SHIFT, press
+from napari.utils.colormaps.standardize_color import transform_color
 from qtpy.QtCore import Qt
 
 from napari_convnet.project import Project
@@ -161,6 +162,42 @@ def test_positions_follow_edits_of_their_classes_also_from_another_task(desk, do
     assert len(centres(tool)) == 1
     press(dock.task_buttons["locate"])
     assert desk.session.class_counts() == [1, 0]
+
+
+def test_edits_of_classes_leave_the_layer_the_selection_and_the_view_as_they_are(desk, tool):
+    session, layer = desk.session, tool.layer
+    viewer = session.viewer
+    session.add_class("speck")
+    session.add_class("dust")
+    for value, column in ((1, 30), (2, 80), (3, 120)):
+        desk.choose_class(value)
+        desk.click(layer, (0, 40, column))
+    viewer.scene.camera.zoom *= 1.5
+    layer.opacity = 0.6
+    layers, camera = list(viewer.layers), viewer.scene.camera.model_dump()
+    first, second, third = session.classes
+    edits = (
+        (lambda: session.set_classes((replace(first, name="bead"), second, third)), [1, 2, 3]),
+        (lambda: session.move_class(3, 1), [2, 3, 1]),
+        (lambda: session.delete_class(1, give_to=3), [1, 2, 2]),  # merged
+        (lambda: session.delete_class(2), [1]),
+        (session.undo, [1, 2, 2]),
+        (session.undo, [2, 3, 1]),
+    )
+    for edit, values in edits:
+        edit()
+        desk.wait_until_idle()
+        assert list(viewer.layers) == layers  # the same ones, in their places
+        assert tool.layer is layer
+        assert viewer.layers.selection.active is layer
+        assert (viewer.scene.camera.model_dump(), layer.opacity) == (camera, 0.6)
+        assert [each.value for each in tool.positions()] == values
+        assert len(centres(tool)) == len(values)  # and the table says the same
+        colours = [session.classes[value - 1].colour for value in values]
+        np.testing.assert_allclose(layer.border_color, transform_color(colours))
+    desk.click(layer, (0, 80, 80))
+    desk.key(Qt.Key.Key_Z, CONTROL)
+    assert len(centres(tool)) == 3
 
 
 def test_the_only_class_cannot_be_deleted(desk, dock):

@@ -14,6 +14,7 @@ from napari_convnet.widgets.messages import guarded
 from napari_convnet.widgets.open_image import OpenImage
 from napari_convnet.widgets.preferences import read_preferences
 from napari_convnet.widgets.session import Session
+from napari_convnet.widgets.status_guard import answer_while_changing
 
 _N_KEYS = 9
 
@@ -115,7 +116,9 @@ class AnnotationTool:
             left_over.locked = False
             self.session.viewer.layers.remove(left_over)
         array, arguments, layer_type = data
-        return getattr(self.session.viewer, f"add_{layer_type}")(array, **arguments)
+        layer = getattr(self.session.viewer, f"add_{layer_type}")(array, **arguments)
+        answer_while_changing(layer)
+        return layer
 
     def start(self) -> None:
         """Select the tool's layer, so that keys and clicks reach it."""

@@ -19,7 +19,14 @@ from napari_convnet.widgets.history import Change
 from napari_convnet.widgets.layers import MARK, image_data
 from napari_convnet.widgets.open_image import OpenImage
 from napari_convnet.widgets.placement import placement_of
-from napari_convnet.widgets.pointer import Drag, Modifiers, Position, RectangleDrag, on_pointer
+from napari_convnet.widgets.pointer import (
+    Drag,
+    Modifiers,
+    MoveDrag,
+    Position,
+    RectangleDrag,
+    on_pointer,
+)
 from napari_convnet.widgets.session import Session
 from napari_convnet.widgets.source import current_plane, find_by_id
 
@@ -138,7 +145,10 @@ class PatchTool(AnnotationTool):
         patch = self._patch_at(self._place(position), self._plane(), _HANDLE_SHARE)
         if modifiers or patch is None or not self.may_annotate():
             return None
-        return _Move(self, patch)
+        return MoveDrag(
+            lambda where: self.preview(patch, self._place(where)),
+            lambda where: self.move_to(patch, self._place(where)),
+        )
 
     def clear_under_mouse(self) -> None:
         """Remove the patch under the mouse."""
@@ -264,19 +274,3 @@ class PatchTool(AnnotationTool):
             )
             layer.events.features()
             layer.events.thumbnail()
-
-
-class _Move:
-    """A patch that follows the mouse."""
-
-    def __init__(self, tool: PatchTool, patch: PatchAnnotation) -> None:
-        self._tool = tool
-        self._patch = patch
-
-    def move(self, position: Position) -> None:
-        """Show it there."""
-        self._tool.preview(self._patch, self._tool._place(position))
-
-    def end(self, position: Position) -> None:
-        """Leave it there."""
-        self._tool.move_to(self._patch, self._tool._place(position))

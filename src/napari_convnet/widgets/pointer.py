@@ -115,6 +115,30 @@ class _Pan:
         """Leave the view where it is."""
 
 
+@dataclass(frozen=True)
+class MoveDrag:
+    """Something of a tool's follows the mouse.
+
+    Parameters
+    ----------
+    show
+        Shows it at a world position.
+    put
+        Puts it where the mouse is released.
+    """
+
+    show: Callable[[Position], None]
+    put: Callable[[Position], None]
+
+    def move(self, position: Position) -> None:
+        """Show it there."""
+        self.show(position)
+
+    def end(self, position: Position) -> None:
+        """Leave it there."""
+        self.put(position)
+
+
 class RectangleDrag:
     """A rectangle between two corners, shown while it is drawn; ``done`` gets both world positions."""
 

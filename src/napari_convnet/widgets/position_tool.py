@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from napari_convnet.widgets.history import Change
 from napari_convnet.widgets.layers import MARK, image_data
 from napari_convnet.widgets.open_image import OpenImage
 from napari_convnet.widgets.placement import data_position, placement_of
-from napari_convnet.widgets.pointer import Drag, Modifiers, Position, on_pointer
+from napari_convnet.widgets.pointer import Drag, Modifiers, MoveDrag, Position, on_pointer
 from napari_convnet.widgets.position_symbols import SIZE, limit_sizes, row_under
 from napari_convnet.widgets.session import Session
 from napari_convnet.widgets.source import current_plane, find_by_id
@@ -65,6 +66,17 @@ class PositionTool(AnnotationTool):
         layer.events.mode.connect(lambda _event: QTimer.singleShot(0, self._keep_mode))
         self._show(layer)
         return layer
+
+    def reading(self) -> Callable[[], tuple[PositionAnnotation, ...]]:
+        """Return a function that reads the positions."""
+        project, image_id = self.session.ensure_project(), self.image.image_id
+        return lambda: project.positions(image_id)
+
+    def show_found(self, found: tuple[PositionAnnotation, ...]) -> bool:
+        """Show other positions in the layer."""
+        self._positions = list(found)
+        self._show(self._layer)
+        return True
 
     def activate(self) -> None:
         """Left-drag pans, left-click marks; a project of before this task gets its first class."""
@@ -125,7 +137,13 @@ class PositionTool(AnnotationTool):
         if modifiers or not self._is_plane_shown:
             return None
         row = self._row_at(self._place(position), self._plane())
-        return None if row is None or not self.may_annotate() else _Move(self, self._positions[row])
+        if row is None or not self.may_annotate():
+            return None
+        marked = self._positions[row]
+        return MoveDrag(
+            lambda where: self.preview(marked, self._place(where)),
+            lambda where: self.move_to(marked, self._place(where)),
+        )
 
     def clear_under_mouse(self) -> None:
         """Remove the position under the mouse."""
@@ -277,19 +295,3 @@ class PositionTool(AnnotationTool):
             layer.events.data(value=layer.data, action="changed", **rows)
             layer.events.features()
             layer.events.thumbnail()
-
-
-@dataclass(frozen=True)
-class _Move:
-    """A position that follows the mouse."""
-
-    tool: PositionTool
-    marked: PositionAnnotation
-
-    def move(self, position: Position) -> None:
-        """Show it there."""
-        self.tool.preview(self.marked, self.tool._place(position))
-
-    def end(self, position: Position) -> None:
-        """Leave it there."""
-        self.tool.move_to(self.marked, self.tool._place(position))
