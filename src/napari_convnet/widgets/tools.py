@@ -25,7 +25,7 @@ CLICK, DRAG, SHIFT_DRAG, CONTROL_DRAG, REMOVE = GESTURES = (
     "Ctrl+drag",
     "Alt+click, Delete",
 )
-_PANS = "move the image"
+_PANS, _NAPARIS = "move the image", "(napari's eraser)"
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,13 @@ class ToolEntry:
 
     @property
     def tips(self) -> tuple[str, ...]:
-        """One sentence for each gesture that is the tool's own, then the note."""
-        own = [f"{how}: {what}." for how, what in self.gestures.items() if what != _PANS]
-        return tuple(text[0].upper() + text[1:] for text in (*own, self.note) if text)
+        """One sentence for each thing that gestures of the tool's own do, then the note."""
+        own: dict[str, list[str]] = {}
+        for how, what in self.gestures.items():
+            if what not in (_PANS, _NAPARIS):
+                own.setdefault(what, []).append(how)
+        sentences = [f"{' or '.join(gestures)}: {what}." for what, gestures in own.items()]
+        return tuple(text[0].upper() + text[1:] for text in (*sentences, self.note) if text)
 
 
 TOOLS = {
@@ -73,8 +77,8 @@ TOOLS = {
     "paint_strokes": ToolEntry(PaintTool, "segment", {
         CLICK: "paint",
         DRAG: "paint",
-        REMOVE: "(napari's eraser)",
-    }, "Paint a few strokes of each class; unpainted pixels teach nothing."),
+        REMOVE: _NAPARIS,
+    }, "Paint a few strokes of each class; unpainted pixels teach nothing. Napari's eraser takes strokes away."),
     "mark_positions": ToolEntry(PositionTool, "locate", {
         CLICK: "mark a position; on a marked one: give it the chosen class",
         DRAG: f"{_PANS}; a marked position: move it",
