@@ -5,6 +5,7 @@ from napari_convnet.prediction.many_images.applying import (
     ImagesApplied,
     apply_to_images,
 )
+from napari_convnet.prediction.many_images.looking import AppliedResult, read_result
 from napari_convnet.prediction.many_images.results import ApplyOptions
 from napari_convnet.prediction.many_images.sources import Source, list_sources, open_source
 from napari_convnet.prediction.many_images.tables import SUMMARY_FILE, AppliedImage
@@ -12,6 +13,7 @@ from napari_convnet.prediction.many_images.tables import SUMMARY_FILE, AppliedIm
 __all__ = [
     "SUMMARY_FILE",
     "AppliedImage",
+    "AppliedResult",
     "AppliedToImages",
     "ApplyOptions",
     "ImagesApplied",
@@ -19,4 +21,5 @@ __all__ = [
     "apply_to_images",
     "list_sources",
     "open_source",
+    "read_result",
 ]
