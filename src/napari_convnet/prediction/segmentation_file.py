@@ -108,7 +108,7 @@ def segment_to_file(
     except BaseException:
         file.discard()
         raise
-    notes = (*pixels.notes, ImageNote(image.name, _what_is_there(file.path, values is not None)))
+    notes = (*pixels.notes, ImageNote(image.name, _what_is_there(values is not None)))
     values = np.zeros(1, np.uint8) if values is None else values
     levels = (file.levels("classes"), file.levels("objects"))
     result = SegmentationFile(file.path, *levels, values, notes)
@@ -117,8 +117,7 @@ def segment_to_file(
     return result
 
 
-def _what_is_there(path: Path, has_objects: bool) -> str:
-    objects = "touching objects are not cut apart and holes not filled there"
+def _what_is_there(has_objects: bool) -> str:
     if not has_objects:
-        objects = "it was stopped before all objects were numbered"
-    return f"its result is in the file {path}; {objects}"
+        return "its result is in a file; stopped before all objects were numbered, it has none"
+    return "its result is in a file; touching objects are not cut apart and holes not filled there"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 
@@ -16,7 +15,7 @@ from napari_convnet.memory import free_memory, is_out_of_memory
 from napari_convnet.model_file import Model
 from napari_convnet.prediction.reading import NormalisedImage
 from napari_convnet.prediction.tiles import Tile, cut_tiles, nearest_first, suggest_tile_size
-from napari_convnet.progress import Progress, format_seconds, seconds_left
+from napari_convnet.progress import Progress
 
 #: Side in pixels below which tiles are not halved when memory runs out.
 SMALLEST_TILE = 64
@@ -62,7 +61,6 @@ def predict_tiles(
     wholes = list(cut_tiles(shape, size, model.network))
     if centre is not None and wholes:
         wholes = nearest_first(wholes, centre, size, model.network, shape)
-    started = time.monotonic()
     for done, whole in enumerate(wholes, start=1):
         parts = deque(runner.cut(whole, shape))
         while parts:
@@ -81,9 +79,7 @@ def predict_tiles(
                 )
             if stop is not None and stop.is_set():
                 return None
-        left = seconds_left(time.monotonic() - started, done, len(wholes))
-        ending = f", {format_seconds(left)} left" if left else ""
-        text = f"tile {done:,} of {len(wholes):,}{ending}"
+        text = f"tile {done:,} of {len(wholes):,}"
         yield Progress(done=done, total=len(wholes), text=text)
         if stop is not None and stop.is_set():
             return None

@@ -9,7 +9,7 @@ from napari.viewer import Viewer
 from qtpy.QtWidgets import QButtonGroup
 
 from napari_convnet.widgets.annotation_tools import AnnotationTool
-from napari_convnet.widgets.axes import settle_axes
+from napari_convnet.widgets.axes import settle_all
 from napari_convnet.widgets.class_table import ClassTable
 from napari_convnet.widgets.controls import push_button, row, scrolling_column, text_line
 from napari_convnet.widgets.dock import Dock
@@ -19,7 +19,6 @@ from napari_convnet.widgets.image_list import ImageList
 from napari_convnet.widgets.image_opening import ImageOpener
 from napari_convnet.widgets.instant_preview import InstantPreview
 from napari_convnet.widgets.key_card import KeyCard
-from napari_convnet.widgets.layers import layer_id
 from napari_convnet.widgets.messages import guarded
 from napari_convnet.widgets.next_to_label import NextToLabel
 from napari_convnet.widgets.patch_form import PatchForm
@@ -239,15 +238,12 @@ class AnnotateDock(Dock):
 
     def _settle_axes(self, source: Source) -> bool:
         """Make sure that the axes of the chosen images are known; False when the person did not say."""
-        viewer, ids = self.session.viewer, []
-        for image in source_layers(viewer, source)[0] if source.image_ids else []:
-            found = settle_axes(viewer, image, self)
-            if found is None:
-                return False
-            ids += [layer_id(layer) for layer in found]
-        if tuple(ids) != source.image_ids:  # channels have become layers
-            self.picker.set_value(Source(tuple(ids), self.session.source.labels_id))
-        return True
+        viewer = self.session.viewer
+        images = source_layers(viewer, source)[0] if source.image_ids else []
+        ids = settle_all(viewer, images, self)
+        if ids is not None and ids != source.image_ids:  # channels have become layers
+            self.picker.set_value(Source(ids, self.session.source.labels_id))
+        return ids is not None
 
     def _opened(self, name: str, source: Source, is_open: bool) -> None:
         # The person may have gone on to other layers or another task in the meantime.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from napari_convnet.widgets.arrangement import (
     axis_order,
 )
 from napari_convnet.widgets.axes_dialog import MEANINGS, AxesDialog
-from napari_convnet.widgets.layers import image_data
+from napari_convnet.widgets.layers import image_data, layer_id
 from napari_convnet.widgets.placement import Placement, placement_of
 from napari_convnet.widgets.remembered import read_remembered, remember
 
@@ -75,6 +76,25 @@ def settle_axes(viewer: ViewerModel, layer: Image, parent: QWidget) -> list[Imag
             _remember(path, answer)
         known = answer
     return _carry_out(viewer, layer, "".join(known))
+
+
+def settle_all(
+    viewer: ViewerModel, layers: Sequence[Image], parent: QWidget
+) -> tuple[str, ...] | None:
+    """Do `settle_axes` for the channels of an image; return the ids of the layers that are worked on then.
+
+    Raises
+    ------
+    UserError
+        CN-403 as `settle_axes`.
+    """
+    ids: list[str] = []
+    for layer in layers:
+        found = settle_axes(viewer, layer, parent)
+        if found is None:
+            return None
+        ids += [layer_id(each) for each in found]
+    return tuple(ids)
 
 
 def known_axes(layer: Image) -> _Letters:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 from napari.utils import progress
 
-from napari_convnet.progress import Progress, format_seconds, seconds_left
+from napari_convnet.progress import Progress
+from napari_convnet.widgets.time_left import TimeLeft
 
 
 class JobBar:
@@ -15,18 +14,15 @@ class JobBar:
     def __init__(self, description: str) -> None:
         self._description = description
         self._bar = progress(total=0, desc=description)
-        self._phase_total = 0
-        self._phase_start = time.monotonic()
+        self._total = 0
+        self._time_left = TimeLeft()
 
     def show(self, event: Progress) -> None:
         """Show how far the job is."""
-        if event.total != self._phase_total:
-            self._phase_total = self._bar.total = event.total
-            self._phase_start = time.monotonic()
+        if event.total != self._total:
+            self._total = self._bar.total = event.total
         self._bar.update(event.done - self._bar.n)
-        left = seconds_left(time.monotonic() - self._phase_start, event.done, event.total)
-        text = event.text or self._description
-        self._bar.set_description(text if left is None else f"{text}, {format_seconds(left)} left")
+        self._bar.set_description(self._time_left.describe(event, self._description))
 
     def close(self) -> None:
         """Take the bar away."""

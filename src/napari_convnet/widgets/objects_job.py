@@ -19,7 +19,7 @@ from napari_convnet.widgets.prediction_result import Prediction
 from napari_convnet.widgets.source import PlaneArrays
 
 if TYPE_CHECKING:
-    from napari_convnet.prediction import Segmentation
+    from napari_convnet.prediction import Segmentation, SegmentationFile
 
 
 @dataclass(frozen=True)
@@ -68,14 +68,22 @@ def separation_steps(
 
 
 def segmented_steps(
-    result: Segmentation,
+    result: Segmentation | SegmentationFile,
     names: Sequence[str],
     arrays: PlaneArrays,
     image: CleanImage | LazyImage,
     options: ObjectOptions,
     stop: threading.Event,
 ) -> Generator[Progress, None, Prediction]:
-    """Measure what a model segmented."""
+    """Measure what a model segmented, in memory or in a file."""
+    levels = getattr(result, "class_levels", ()), getattr(result, "object_levels", ())
+    if levels[0]:
+        found = levels[1][0], result.object_values
+        table = yield from table_steps(found, names, arrays, image, options, stop)
+        return Prediction(
+            "segment", levels[0][0], levels[1][0], table, object_settings=options.settings,
+            class_levels=levels[0], object_levels=levels[1], path=result.path,
+        )  # fmt: skip
     found = result.objects, result.object_values
     table = yield from table_steps(found, names, arrays, image, options, stop)
     settings = options.settings
@@ -99,7 +107,8 @@ def table_steps(
         PixelSize(*options.pixel_size),
     )  # fmt: skip
     if stop.is_set():  # the rest of a stopped job may say nothing more
-        table = run(measure_objects(*arguments))
+        is_in_file = not isinstance(objects, np.ndarray)
+        table = run(measure_objects(*arguments, stop=stop if is_in_file else None))
     else:
         table = yield from measure_objects(*arguments, stop=stop)
     return pd.DataFrame(table).rename(columns={"label": "index"})

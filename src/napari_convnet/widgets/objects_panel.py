@@ -89,6 +89,13 @@ class ObjectsPanel(ObjectsForm):
         refuse_locked([find_layer(viewer, "predicted-objects", layer_id(image))])
         source = Source(self._session.source.image_ids)
         arrays = copy_plane(viewer, source, keeps_lazy=True)
+        if mark_of(mask).get("file") or mark_of(mask).get("is_stack"):
+            what = "is in a file" if mark_of(mask).get("file") else "was made of all planes"
+            raise UserError(
+                "CN-408",
+                f"Mask '{mask.name}' {what}, so its objects are formed while it is predicted. They stay as they are; "
+                "these settings are used by the next prediction.",
+            )
         if mask.data.shape != image_data(image).array.shape[: image.ndim]:
             raise UserError(
                 "CN-401",

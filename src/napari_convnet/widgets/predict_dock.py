@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from napari.layers import Image
 from napari.viewer import Viewer
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QProgressBar
 
 from napari_convnet.atomic import write_atomically
 from napari_convnet.progress import Progress
+from napari_convnet.widgets.axes import settle_all
 from napari_convnet.widgets.controls import push_button, row, scrolling_column, text_line
 from napari_convnet.widgets.dock import Dock
+from napari_convnet.widgets.many_images_panel import ManyImagesPanel
 from napari_convnet.widgets.messages import guarded
 from napari_convnet.widgets.model_bar import ModelBar
 from napari_convnet.widgets.objects_panel import ObjectsPanel
 from napari_convnet.widgets.prediction_result import Prediction, describe_objects
 from napari_convnet.widgets.prediction_runner import PredictionRunner
 from napari_convnet.widgets.result_table import ResultTable
-from napari_convnet.widgets.source import Source, current_plane, find_by_id
+from napari_convnet.widgets.source import Source, current_plane, find_by_id, source_layers
 from napari_convnet.widgets.source_picker import SourcePicker
+from napari_convnet.widgets.time_left import TimeLeft
 
 
 class PredictDock(Dock):
@@ -28,6 +32,7 @@ class PredictDock(Dock):
         super().__init__(napari_viewer)
         self.runner = PredictionRunner(self, self.session)
         self.table: Prediction | None = None
+        self._time_left = TimeLeft()
         self._build()
         self._connect()
         if self.session.source.image_ids:
@@ -40,6 +45,7 @@ class PredictDock(Dock):
         self.picker = SourcePicker(self.session.viewer)
         self.orientations_box = _make_orientations_box()
         self.orientations_box.setChecked(self.session.averages_orientations)
+        self.planes_box = _make_planes_box()
         self.predict_button = push_button(
             "Predict", "Apply the model to the chosen image.", self.predict
         )
@@ -49,6 +55,7 @@ class PredictDock(Dock):
         self.bar.setTextVisible(False)
         self.result = text_line("Result of prediction")
         self.objects = ObjectsPanel(self, self.session)
+        self.many_images = ManyImagesPanel(self, self.session, self.objects.value)
         self.result_table = ResultTable()
         self.result_table.hide()
         self.result_table.chosen.connect(self.go_to)
@@ -59,12 +66,14 @@ class PredictDock(Dock):
         column.addWidget(self.model_bar)
         column.addWidget(self.picker)
         column.addWidget(self.orientations_box)
+        column.addWidget(self.planes_box)
         column.addLayout(row(self.predict_button, self.stop_button))
         column.addWidget(self.bar)
         column.addWidget(self.result)
         column.addWidget(self.objects)
         column.addWidget(self.result_table)
         column.addWidget(self.table_button)
+        column.addWidget(self.many_images)
         column.addStretch()
 
     def _connect(self) -> None:
@@ -96,6 +105,11 @@ class PredictDock(Dock):
 
     def _show_source(self) -> None:
         self.picker.set_value(self.session.source)
+        self._show_state()
+
+    def _image(self) -> Image | None:
+        ids = self.session.source.image_ids
+        return find_by_id(self.session.viewer, ids[0]) if ids else None
 
     def _show_state(self) -> None:
         state, model = self.runner.state, self.session.model
@@ -104,6 +118,9 @@ class PredictDock(Dock):
         self.objects.setVisible(model is None or model.card.task == "segment")
         self.table_button.setEnabled(self.table is not None)
         self.orientations_box.setVisible(model is not None and model.card.task == "classify")
+        image = self._image()
+        can_be_stack = model is not None and model.card.task == "segment"
+        self.planes_box.setVisible(can_be_stack and image is not None and image.ndim > 2)
         self.picker.show_cells(model is None or model.card.task == "classify")
         if model is None:
             self.result.setText("Train a model in the Train dock, or load one.")
@@ -113,7 +130,7 @@ class PredictDock(Dock):
     def _show_progress(self, event: Progress) -> None:
         self.bar.setRange(0, event.total)
         self.bar.setValue(event.done)
-        self.result.setText(event.text)
+        self.result.setText(self._time_left.describe(event))
 
     def _keep(self, found: Prediction) -> None:
         self.table = found
@@ -132,7 +149,23 @@ class PredictDock(Dock):
         """Apply the current model to the chosen image."""
         self.objects.stop()
         self.runner.object_settings = self.objects.value()
+        self.runner.takes_all_planes = (
+            not self.planes_box.isHidden() and self.planes_box.isChecked()
+        )
+        if self.runner.takes_all_planes and not guarded(self._settle_axes):
+            return
+        self._time_left = TimeLeft()
         self.runner.start()
+
+    def _settle_axes(self) -> bool:
+        """Make sure that it is known which axis is depth and which is time; False when the person did not say."""
+        source = self.session.source
+        images = source_layers(self.session.viewer, source)[0]
+        ids = settle_all(self.session.viewer, images, self)
+        if ids is not None and ids != source.image_ids:  # channels have become layers
+            self.picker.set_value(Source(ids))
+            self.session.set_source(self.picker.value())
+        return ids is not None
 
     def stop(self) -> None:
         """Stop predicting, or forming objects."""
@@ -171,7 +204,8 @@ class PredictDock(Dock):
     @property
     def _table_name(self) -> str:
         kind = "images" if self.table.is_whole else "positions"
-        return "objects.csv" if self.table.places is None else f"{kind}.csv"
+        is_of_plane = self.table.places is None
+        return "objects.csv" if is_of_plane or self.table.is_stack else f"{kind}.csv"
 
     def _write_table(self, path: Path) -> None:
         table = self.table.table
@@ -179,6 +213,18 @@ class PredictDock(Dock):
             table = table.rename(columns={"index": "label"})
         write_atomically(path, table.to_csv(index=False).encode())
         self.result.setText(f"Table saved: {path.name}")
+
+
+def _make_planes_box() -> QCheckBox:
+    text = "All planes"
+    box = QCheckBox(text)
+    box.setToolTip(
+        "Segment every slice or frame of the image, not the one shown only. Along depth (axis z) an object keeps its "
+        "number from slice to slice; in time every frame has objects of its own."
+    )
+    box.setAccessibleName(text)
+    box.setAccessibleDescription(box.toolTip())
+    return box
 
 
 def _make_orientations_box() -> QCheckBox:

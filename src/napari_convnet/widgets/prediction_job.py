@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,10 +26,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PredictionSettings:
-    """Where a model computes, and in how many orientations (1 or 8) one that classifies looks at each thing."""
+    """How a model is applied.
+
+    Parameters
+    ----------
+    device
+        Where it computes.
+    orientations
+        In how many of them (1 or 8) one that classifies looks at each thing.
+    centre
+        Row and column of a mask that are predicted first.
+    result_path
+        Where the mask goes if it does not fit into the memory; None to refuse that.
+    """
 
     device: str
     orientations: int = 1
+    centre: tuple[float, float] | None = None
+    result_path: Path | None = None
 
 
 def prediction_steps(
@@ -49,13 +64,20 @@ def prediction_steps(
         PredictionInterrupted,
         check_model_fits,
         classify_objects,
+        result_fits,
         segment_image,
+        segment_to_file,
     )
 
     image, device = image_of(arrays), settings.device
     check_model_fits(model, model.card.task, image)
     if model.card.task == "segment":
-        steps = segment_image(model, image, objects=options.settings, device=device, stop=stop)
+        common = {"objects": options.settings, "device": device, "stop": stop}
+        common["centre"] = settings.centre
+        if settings.result_path is None or result_fits(image.shape):
+            steps = segment_image(model, image, **common)
+        else:
+            steps = segment_to_file(model, image, settings.result_path, **common)
     else:
         cells = _cells(arrays, centres, image.name)
         steps = classify_objects(

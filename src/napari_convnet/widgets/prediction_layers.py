@@ -29,6 +29,7 @@ from napari_convnet.widgets.layers import (
 )
 from napari_convnet.widgets.objects_job import settings_of
 from napari_convnet.widgets.placement import placement_of
+from napari_convnet.widgets.plane_in_stack import in_stack
 from napari_convnet.widgets.position_layers import refuse_locked, show_positions
 from napari_convnet.widgets.prediction_result import Prediction
 from napari_convnet.widgets.session import Session
@@ -64,8 +65,9 @@ def show_prediction(
         _show_patches(session, images[0], arrays.plane, classes, result.table, facts)
         return
     below = cells if result.task == "classify" else images[0]
-    shape = image_data(below).array.shape[: below.ndim]
-    if shape[-2:] != arrays.shape:
+    shape = tuple(image_data(below).array.shape[: below.ndim])
+    plane = () if result.is_stack else arrays.plane
+    if shape[len(plane) :] != result.class_map.shape:
         raise UserError(
             "CN-401",
             f"Layer '{below.name}' got other pixels while predicting (now {shape}), so the result is not shown. "
@@ -73,14 +75,19 @@ def show_prediction(
         )
     kinds = ("predicted-classes",) if cells is not None else ("predicted-mask", "predicted-objects")
     refuse_locked([find_layer(session.viewer, kind, layer_id(below)) for kind in kinds])
-    show = partial(_show_labels, session, below, arrays.plane, shape)
+    show = partial(_show_labels, session, below, plane, shape)
     if result.task == "classify":
         show(facts, "predicted-classes", "predicted", result.class_map, classes)
         _describe_cells(cells, result.table)
         return
     facts = names | {"background": model.card.background_value}
+    if result.class_levels:
+        _show_file(session, below, plane, classes, facts | {"file": str(result.path)}, result)
+        return
+    if result.is_stack:
+        facts |= {"is_stack": True}
     show(facts, "predicted-mask", "mask", result.class_map, classes)
-    show_objects(session, below, arrays.plane, result, names)
+    show_objects(session, below, plane, result, names)
 
 
 def show_objects(
@@ -125,8 +132,42 @@ def _describe_cells(cells: Labels, table: pd.DataFrame) -> None:
     set_object_features(cells, table)
 
 
+def _show_file(session, image, plane, classes, facts, result: Prediction) -> None:
+    """Show mask and objects that are in a file: layers of several sizes, of which napari reads what is in view."""
+    origin = np.zeros(image.ndim, int)
+    origin[: len(plane)] = plane
+    placement = placement_of(image).moved(origin)
+    for kind, suffix, found in (
+        ("predicted-mask", "mask", result.class_levels),
+        ("predicted-objects", "objects", result.object_levels),
+    ):
+        levels = in_stack(found, len(plane))
+        _remove(session, kind, layer_id(image))
+        common = {
+            "name": f"{image.name} {suffix}", "kind": kind, "source": layer_id(image), "provenance": facts,
+        }  # fmt: skip
+        if kind == "predicted-mask":
+            data = class_layer_data(levels[0], classes, placement, **common)
+        else:
+            data = objects_layer_data(levels[0], placement, **common)
+        shown = levels if len(levels) > 1 else levels[0]
+        layer = session.viewer.add_labels(shown, multiscale=len(levels) > 1, **data[1])
+        layer.editable = False
+    layer.contour = 2
+    set_object_features(layer, result.table)
+
+
+def _remove(session, kind, source_id) -> None:
+    layer = find_layer(session.viewer, kind, source_id)
+    if layer is not None:
+        session.viewer.layers.remove(layer)
+
+
 def _show_labels(session, below, plane, shape, provenance, kind, suffix, result, classes) -> Labels:
     """Show a class map (with ``classes``) or objects (None) of one plane."""
+    before = find_layer(session.viewer, kind, layer_id(below))
+    if before is not None and mark_of(before).get("file"):  # of a file
+        _remove(session, kind, layer_id(below))
     common = {
         "name": f"{below.name} {suffix}", "kind": kind, "source": layer_id(below), "provenance": provenance,
     }  # fmt: skip

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -44,6 +45,13 @@ class Prediction:
         How the objects were formed, if they were.
     orientations
         In how many orientations a classifier looked at each thing.
+    is_stack
+        Whether mask and objects are of a whole stack, ``(..., Y, X)``.
+    class_levels, object_levels
+        Of a result in a file: zarr arrays at full size, half the size and so on, of which the first are
+        ``class_map`` and ``objects``.
+    path
+        The file, or None.
     """
 
     task: str
@@ -59,11 +67,17 @@ class Prediction:
     n_planes: int = 1
     object_settings: ObjectSettings | None = None
     orientations: int = 1
+    is_stack: bool = False
+    class_levels: tuple[Any, ...] = ()
+    object_levels: tuple[Any, ...] = ()
+    path: Path | None = None
 
 
 def describe_prediction(model: Model, result: Prediction) -> str:
     """Say in one line what was found, and in how many orientations it was looked at."""
     found = _describe_whole(result) if result.is_whole else _describe_things(model, result)
+    if result.path is not None:
+        found += f" The result did not fit into the memory and is in {result.path}"
     is_mean = result.orientations > 1 and len(result.table)
     return f"{found} (mean over {result.orientations} orientations)" if is_mean else found
 
@@ -79,7 +93,7 @@ def _describe_things(model: Model, result: Prediction) -> str:
     what = "patches" if is_patches else "cells" if result.task == "classify" else "objects"
     if result.task == "locate":
         what = "position" if len(result.table) == 1 else "positions"
-        what += f" in {result.n_planes:,} planes" if result.n_planes > 1 else ""
+    what += f" in {result.n_planes:,} planes" if result.n_planes > 1 else ""
     return f"{len(result.table):,} {what}: {found}" if len(result.table) else f"No {what} found."
 
 

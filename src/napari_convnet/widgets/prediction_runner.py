@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+from napari.layers import Image
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QWidget
 
+from napari_convnet.classes import ClassInfo
 from napari_convnet.errors import UserError
 from napari_convnet.progress import Progress
 from napari_convnet.settings import ObjectSettings
+from napari_convnet.widgets.axes import known_axes
 from napari_convnet.widgets.background import JobResult, MakeSteps
+from napari_convnet.widgets.growing_mask import GrowingMask, view_centre
 from napari_convnet.widgets.image_notes import new_notes
 from napari_convnet.widgets.job_slot import JobSlot
 from napari_convnet.widgets.messages import guarded
@@ -22,8 +28,10 @@ from napari_convnet.widgets.prediction_job import PredictionSettings, plane_step
 from napari_convnet.widgets.prediction_layers import show_prediction, shown_settings
 from napari_convnet.widgets.prediction_result import Prediction, describe_prediction
 from napari_convnet.widgets.preferences import read_preferences
+from napari_convnet.widgets.project_names import result_path
 from napari_convnet.widgets.session import Session
 from napari_convnet.widgets.source import PlaneArrays, Source, copy_plane, source_layers
+from napari_convnet.widgets.stack_prediction import stack_steps
 
 
 class PredictionRunner(QObject):
@@ -41,6 +49,9 @@ class PredictionRunner(QObject):
         self.shown_source = Source()
         #: How a mask becomes objects; None: as the objects that are shown, or else the default.
         self.object_settings: ObjectSettings | None = None
+        #: Whether all planes of a stack are segmented, and not the one shown only.
+        self.takes_all_planes = False
+        self._growing: GrowingMask | None = None
         self._slot.changed.connect(self.changed)
 
     @property
@@ -77,9 +88,37 @@ class PredictionRunner(QObject):
         image = source_layers(viewer, source)[0][0]
         objects = self.object_settings or shown_settings(viewer, image)
         options = options_for(image, objects)
+        if model.card.task == "segment":
+            self._grow(image, arrays.plane, model)
+            settings = replace(
+                settings,
+                centre=view_centre(viewer, image),
+                result_path=self._result_path(image.name, arrays.plane),
+            )
+            if self.takes_all_planes and image.ndim > 2:
+                self._run_stack(planes_of(viewer, source), image, source, model, options, after)
+                return
         self._run(
             lambda stop: prediction_steps(model, arrays, centres, settings, options, stop),
             lambda result: self._on_done(result, source, arrays, model, after),
+        )
+
+    def _grow(self, image: Image, plane: tuple[int, ...], model) -> None:
+        classes = tuple(ClassInfo(entry.name, entry.colour) for entry in model.card.classes)
+        self._growing = GrowingMask(self._session.viewer, image, plane, classes)
+
+    def _result_path(self, image_name: str, plane: tuple[int, ...]) -> Path:
+        project = self._session.project
+        folder = read_preferences().project_folder
+        return result_path(project.path if project else None, folder, image_name, plane)
+
+    def _run_stack(self, planes, image: Image, source: Source, model, options, after: str) -> None:
+        letters = known_axes(image)[: image.ndim - 2]
+        depth = letters.index("z") if "z" in letters else None
+        device = read_preferences().device
+        self._run(
+            lambda stop: stack_steps(model, planes, depth, device, options, stop),
+            lambda result: self._on_done(result, source, None, model, after),
         )
 
     def _settings_for(self, model) -> PredictionSettings:
@@ -106,11 +145,16 @@ class PredictionRunner(QObject):
         return np.array([p.centre for p in patches if p.plane == arrays.plane]).reshape(-1, 2)
 
     def _on_progress(self, events: tuple[Progress, ...]) -> None:
+        if self._growing is not None:
+            self._growing.take(events)
         self.progressed.emit(events[-1])
 
     def _on_done(
         self, result: JobResult, source: Source, arrays: PlaneArrays | None, model, after: str
     ) -> None:
+        growing, self._growing = self._growing, None
+        if growing is not None:
+            growing.remove()
         if result.outcome == "failed":
             self.said.emit(result.error_text)
             show_warning(result.error_text)

@@ -12,6 +12,17 @@ _UNSAFE = re.compile(r"[^\w +=,;@()-]+")
 _LONGEST = 40
 
 
+def result_path(
+    project: Path | None, folder: Path, image_name: str, plane: tuple[int, ...]
+) -> Path:
+    """Return where a mask goes that does not fit into the memory: beside the project, without one into a folder."""
+    image = _UNSAFE.sub("_", image_name).strip("_ ")[:_LONGEST].strip() or "image"
+    where = "".join(f" {index}" for index in plane)
+    if project is None:
+        return folder / f"{image}{where} mask.zarr"
+    return project.with_name(f"{project.stem} {image}{where} mask.zarr")
+
+
 def unnamed_path(folder: Path, image_name: str, now: datetime) -> Path:
     """Return the path of a project file that is not there yet, such as ``smear 3 2026-11-21 15.04.convnet``."""
     image = _UNSAFE.sub("_", image_name).strip("_ ")[:_LONGEST].strip()
