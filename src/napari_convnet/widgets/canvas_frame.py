@@ -1,6 +1,7 @@
-"""A frame around a layer, drawn over the canvas by Qt: a line of napari's, drawn again after it was removed, ends it.
+"""A frame around a layer, which Qt draws over the canvas.
 
-vispy's lines and meshes do so where Mesa draws (llvmpipe), and bounding boxes, shapes and vectors are made of them.
+napari's own lines (bounding boxes, shapes, vectors) end it where Mesa draws, once one was removed and is drawn again:
+vispy's lines and meshes do so.
 """
 
 from __future__ import annotations
