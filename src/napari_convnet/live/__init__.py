@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from napari_convnet.live.events import (
+    InView,
     LivePart,
     LiveSource,
     LiveStrokes,
-    InView,
     Looked,
     Resting,
     StrokesJoined,
@@ -14,10 +14,10 @@ from napari_convnet.live.events import (
 )
 
 __all__ = [
+    "InView",
     "LivePart",
     "LiveSource",
     "LiveStrokes",
-    "InView",
     "Looked",
     "Resting",
     "StrokesJoined",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Generator, Hashable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,10 @@ from napari_convnet.devices import choose_device, use_all_cores
 from napari_convnet.errors import UserError
 from napari_convnet.live.crops import OpenPlane, PaintedCrops
 from napari_convnet.live.events import (
+    InView,
     LivePart,
     LiveSource,
     LiveStrokes,
-    InView,
     Looked,
     Resting,
     StrokesJoined,
@@ -271,12 +272,8 @@ class _LiveSession:
         elif self._shown is None or not is_elsewhere:
             self._looked_at, self._look_took = self._clock.seconds, 0.0
             return
-        try:
+        with suppress(UserError):  # what cannot be read is not predicted; its layer says so itself
             yield from self._predict(view, stop)
-        except (
-            UserError
-        ):  # it cannot be read: the training goes on, and who looks there is told by the viewer
-            pass
         self._view, self._looked_at = view, self._clock.seconds
         self._look_took = self._clock.seconds - began
         yield Looked(**self.where("learning"), agreement=agreed)
