@@ -12,11 +12,13 @@ from pathlib import Path
 
 import napari
 import numpy as np
-from qtpy.QtWidgets import QApplication, QWidget
+from napari.layers import Image, Labels
+from qtpy.QtWidgets import QApplication, QScrollArea, QWidget
 
 from napari_convnet.classes import make_classes
 from napari_convnet.demonstration import paint_strokes
 from napari_convnet.sample_data import read_sample
+from napari_convnet.widgets.layers import mark_of
 from napari_convnet.widgets.session import session_of
 
 FOLDER = Path(__file__).parent / "images"
@@ -31,6 +33,7 @@ def main() -> None:
         find_cells(Path(folder) / "raw.convnet")
         classify(Path(folder) / "cells.convnet")
         segment(Path(folder) / "bacteria.convnet")
+        objects(Path(folder) / "smear.convnet")
 
 
 def find_cells(project: Path) -> None:
@@ -39,8 +42,9 @@ def find_cells(project: Path) -> None:
     session_of(viewer).new_project(project)
     viewer.layers.remove(viewer.layers["cells"])
     annotate = docks["Annotate"]
-    annotate.first_labels.unfold()
-    wait_seconds(4)
+    panel = annotate.first_labels
+    panel.unfold()
+    wait(lambda: "outlined" in panel.status.text() and panel.previewing.state == "idle")
     photograph(viewer, annotate, "find_cells")
     viewer.close()
 
@@ -62,6 +66,7 @@ def classify(project: Path) -> None:
         tool.annotate_at(position, names.index(sample.classes[label]) + 1)
     photograph(viewer, docks["Annotate"], "annotate")
     train(docks["Train"])
+    show_curves(docks["Train"])
     photograph(viewer, docks["Train"], "train")
     for layer in list(viewer.layers):
         if layer.name.endswith("annotated"):
@@ -71,26 +76,67 @@ def classify(project: Path) -> None:
 
 
 def segment(project: Path) -> None:
-    """Paint strokes, train, and show mask and objects."""
+    """Paint strokes, show what they say at once, train, and show mask and objects."""
     viewer, docks = open_viewer("bacteria-1")
     session, sample = session_of(viewer), read_sample("bacteria_1")
     session.new_project(project)
-    docks["Annotate"].use_tool("paint_strokes")
-    wait(lambda: docks["Annotate"].active_tool is not None)
-    layer = docks["Annotate"].active_tool.layer
-    truth = np.where(sample.labels > 0, 2, 1)
-    strokes = paint_strokes(truth, {1: 0.01, 2: 0.01}, np.random.default_rng(0))
-    for value in (1, 2):
-        layer.data_setitem(np.nonzero(strokes == value), value)
-    session.save_tools()
+    annotate, preview = docks["Annotate"], docks["Annotate"].instant_preview
+    layer = paint(annotate, sample.labels > 0, slice(40, None))
+    preview.button.setChecked(True)
+    wait(lambda: preview.words.text().startswith("Preview from"))
+    paint(annotate, sample.labels > 0, slice(None, 40))  # this preview tells how long one takes
+    n_painted = f"{np.count_nonzero(layer.data):,}"
+    wait(lambda: f"from {n_painted} painted" in preview.words.text())
+    photograph(viewer, annotate, "instant_preview")
+    preview.toggle()
     train(docks["Train"])
+    show_curves(docks["Train"])
     photograph(viewer, docks["Train"], "segmented")
     viewer.close()
+
+
+def objects(project: Path) -> None:
+    """Segment round cells and cut those apart that touch."""
+    viewer, docks = open_viewer("blood-smear-2")
+    session = session_of(viewer)
+    session.new_project(project)
+    viewer.layers.remove(viewer.layers["cells"])
+    session.set_task("segment")
+    paint(docks["Annotate"], read_sample("blood_smear_2").labels > 0)
+    train(docks["Train"])
+    predict = docks["Predict"]
+    predict.objects.button.setChecked(True)
+    predict.objects.strength.setValue(60)
+    wait(lambda: predict.table_button.isEnabled())  # the objects are formed again
+    for layer in viewer.layers:
+        is_objects = mark_of(layer).get("kind") == "predicted-objects"
+        layer.visible = is_objects or isinstance(layer, Image)
+        if is_objects:
+            layer.contour = 2
+            viewer.layers.selection.active = layer
+    photograph(viewer, predict, "objects")
+    viewer.close()
+
+
+def paint(annotate: QWidget, is_object: np.ndarray, rows: slice = slice(None)) -> Labels:
+    """Paint strokes of background and object on some rows, as the truth is there, and return their layer."""
+    if annotate.active_tool is None:
+        annotate.use_tool("paint_strokes")
+        wait(lambda: annotate.active_tool is not None)
+    layer = annotate.active_tool.layer
+    strokes = paint_strokes(is_object + 1, {1: 0.01, 2: 0.01}, np.random.default_rng(0))
+    here = np.zeros(strokes.shape, bool)
+    here[rows] = True
+    for value in (1, 2):
+        layer.data_setitem(np.nonzero((strokes == value) & here), value)
+    annotate.session.save_tools()
+    return layer
 
 
 def open_viewer(sample: str) -> tuple[napari.Viewer, dict[str, QWidget]]:
     """Open a sample with all docks."""
     viewer = napari.Viewer()
+    viewer.theme = "dark"  # whatever this person prefers
     viewer.window.resize(*WINDOW)
     viewer.open_sample("napari-convnet", sample)
     docks = {
@@ -106,6 +152,14 @@ def train(dock: QWidget) -> None:
     assert dock.train_button.isEnabled()
     dock.train_button.click()
     wait(lambda: dock.train_button.isEnabled() and dock.result.text().count("\n"))
+
+
+def show_curves(dock: QWidget) -> None:
+    """Scroll the dock to its end, where the curves are: it is higher than the window."""
+    dock.parentWidget().raise_()
+    wait_seconds(0.5)  # until it has its height
+    bar = dock.findChild(QScrollArea).verticalScrollBar()
+    bar.setValue(bar.maximum())
 
 
 def photograph(viewer: napari.Viewer, dock: QWidget, name: str) -> None:
