@@ -47,6 +47,8 @@ _HOME_OF = {
     "run": "progress",
     "save_model": "model_file",
     "segment_image": "prediction",
+    "segment_stack": "prediction",
+    "segment_to_file": "prediction",
     "suggest_epochs": "training",
     "train": "training",
     "train_on_features": "training",
