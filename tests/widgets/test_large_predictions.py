@@ -244,3 +244,15 @@ def test_the_box_for_planes_is_there_for_stacks_only(desk, segmenter, slide):
     desk.viewer.add_image(slide, name="slide")
     dock = predict_dock(desk, segmenter)
     assert dock.planes_box.isHidden()
+
+
+def test_a_dock_that_is_closed_meanwhile_leaves_no_half_mask(desk, segmenter, slide):
+    network = Patient(segmenter.network)
+    image = desk.viewer.add_image(slide, name="slide")
+    dock = predict_dock(desk, replace(segmenter, network=network))
+    press(dock.predict_button)
+    desk.qtbot.waitUntil(lambda: growing(desk, image) is not None, timeout=60_000)
+    network.is_seen.set()
+    desk.close_dock(dock)
+    desk.wait_until_idle()
+    assert growing(desk, image) is None
