@@ -263,6 +263,11 @@ def test_a_film_is_trained_predicted_and_measured_on_the_command_line(film_folde
     assert root_mean_square(found - positions) < 1
     assert float(rows[0]["y_um"]) == pytest.approx(found[0, 0] * 0.1, abs=1e-4)
     assert (root / "out" / "bead_positions.png").stat().st_size > 1000
+    with (root / "out" / "summary.csv").open(newline="") as file:
+        (summary,) = csv.DictReader(file)
+    assert (summary["frames"], summary["objects"], summary["problem"]) == ("50", "50", "")
+    again = command("predict", model, films, "-o", root / "out", "--device", "cpu")
+    assert "1 of 1 images predicted (1 of them before)" in again.stderr
     measured = command(
         "evaluate", model, "--images", films, "--positions", table, "--report", root / "e.json"
     )

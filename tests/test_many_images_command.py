@@ -64,8 +64,8 @@ def test_label_images_belong_to_models_that_classify(model, images, tmp_path):
 
 
 def test_the_objects_of_label_images_are_classified(classifier, images, tmp_path):
-    model, labels, out = tmp_path / "c.safetensors", tmp_path / "labels", tmp_path / "out"
-    save_model(classifier, model)
+    model, labels, out = tmp_path / "c.safetensors", images / "labels", tmp_path / "out"
+    save_model(classifier, model)  # the labels are inside the folder, but no images
     labels.mkdir()
     for seed in range(3):
         grid = np.kron(np.arange(9).reshape(3, 3), np.ones((32, 32))).astype(np.uint8)

@@ -75,7 +75,7 @@ def predict_files(
     model = load_model(model_path)
     if options.labels is not None:
         list_images(options.labels)  # refused before anything is made
-    files = list_sources(model, inputs, output)
+    files = list_sources(model, inputs, output, options.labels)
     steps = apply_to_images(model, files, output, options, device=device, start_over=start_over)
     found = follow(_aloud(steps), _DOING[model.card.task])
     for path, reason in found.problems.items():

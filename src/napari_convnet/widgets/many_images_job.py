@@ -50,12 +50,12 @@ def many_images_steps(
     request: ManyImagesRequest, stop: threading.Event
 ) -> Generator[Progress, None, AppliedToImages]:
     """Apply the model to all images; runs in the worker."""
-    yield Progress(done=0, total=0, text="listing images")
+    yield Progress(done=0, total=0, text="preparing")
     from napari_convnet.prediction.many_images import ApplyOptions, apply_to_images, list_sources
 
     if request.labels is not None:
         list_images(request.labels)  # refused before anything is made
-    files = list_sources(request.model, request.inputs, request.output)
+    files = list_sources(request.model, request.inputs, request.output, request.labels)
     options = ApplyOptions(request.objects, request.orientations, request.labels)
     return (
         yield from apply_to_images(

@@ -93,6 +93,10 @@ class SummaryTable(QTableView):
     def start(self, columns: Sequence[str]) -> None:
         """Show no rows, with the columns of a summary between the image and what went wrong."""
         self._rows.start(("image", *columns, "problem"))
+        # As high from the first row on: what a person aims at must not move while rows are added.
+        rows = _ROWS_SHOWN * self.verticalHeader().defaultSectionSize()
+        bars = (self.horizontalHeader(), self.horizontalScrollBar())
+        self.setFixedHeight(rows + sum(bar.sizeHint().height() for bar in bars) + 2)
 
     def add(self, images: Sequence[AppliedImage]) -> None:
         """Add rows at the end."""
@@ -104,11 +108,6 @@ class SummaryTable(QTableView):
             self.setColumnHidden(number, column != "image" and column not in self._rows.filled)
         if is_first:
             self.resizeColumnsToContents()
-        shown = (
-            min(len(self._rows.images), _ROWS_SHOWN) * self.verticalHeader().defaultSectionSize()
-        )
-        bars = (self.horizontalHeader(), self.horizontalScrollBar())
-        self.setFixedHeight(shown + sum(bar.sizeHint().height() for bar in bars) + 2)
 
     def text(self, row: int, column: str) -> str:
         """Return what a cell shows."""

@@ -87,8 +87,12 @@ def open_source(path: Path, *, is_film: bool | None = None) -> Source:
     return Source(path, Film(array, axes if array.ndim == 4 else "TYX", path.name), True)
 
 
-def list_sources(model: Model, inputs: Sequence[Path], output: Path) -> list[Path]:
+def list_sources(
+    model: Model, inputs: Sequence[Path], output: Path, labels: Path | None = None
+) -> list[Path]:
     """Return what a model is applied to: the image files, or folders of frames where it takes films.
+
+    What lies in a folder of ``labels`` inside a folder of images is left out.
 
     Raises
     ------
@@ -96,6 +100,13 @@ def list_sources(model: Model, inputs: Sequence[Path], output: Path) -> list[Pat
         As `napari_convnet.folders.list_inputs`.
     """
     files = list_inputs(inputs, output)
+    if labels is not None:
+        files = [file for file in files if labels.resolve() not in file.resolve().parents]
+        if not files:
+            raise UserError(
+                "CN-636",
+                f"All images are in the folder of the label images, '{labels}'. Choose another folder of images.",
+            )
     if not takes_films(model):
         return files
     folders = [path for path in inputs if path.is_dir() and _holds_frames(path)]
