@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from napari_convnet.errors import UserError
-from napari_convnet.images import Normalisation, check_labels, clean_image, cut_patch, repeat_grey
+from napari_convnet.images import (
+    LazyImage,
+    LazyPlane,
+    Normalisation,
+    check_labels,
+    clean_image,
+    cut_patch,
+    repeat_grey,
+)
 
 
 def refusal(action):
@@ -142,3 +150,26 @@ def test_grey_is_shown_as_colour_only_where_three_channels_are_wanted():
     grey = clean_image(np.ones((4, 4)), "YX")
     assert repeat_grey(grey, 3).n_channels == 3
     assert repeat_grey(grey, 2).n_channels == 1
+
+
+def test_percentiles_do_not_move_with_how_much_of_an_image_is_bright():
+    few, many = np.full((1, 100, 100), 10, np.float32), np.full((1, 100, 100), 10, np.float32)
+    few[0, :5], many[0, :60] = 200, 200
+    mode = Normalisation("percentiles")
+    found = [mode.apply(image) for image in (few, many)]
+    assert [(float(f.min()), float(f.max())) for f in found] == [pytest.approx((-0.8, 3.2))] * 2
+    by_mean = [Normalisation("per_image").apply(image) for image in (few, many)]
+    assert by_mean[0].max() > 3 * by_mean[1].max()
+    flat = mode.apply(np.full((1, 10, 10), 7, np.float32))
+    assert (flat == 0).all()
+
+
+@pytest.mark.parametrize("mode", ["per_image", "percentiles"])
+def test_parts_of_a_lazy_image_are_normalised_as_the_whole(mode):
+    pixels = np.random.default_rng(0).gamma(1, 100, (2, 300, 200)).astype(np.float32)
+    planes = [(LazyPlane(channel, (), "film"), "YX") for channel in pixels]
+    lazy = LazyImage(tuple(planes))
+    rows, columns = slice(100, 200), slice(50, 90)
+    part = lazy.sample.of_mode(mode).apply(lazy.read(rows, columns).pixels)
+    whole = Normalisation(mode).apply(pixels)
+    np.testing.assert_allclose(part, whole[:, rows, columns], atol=1e-5)

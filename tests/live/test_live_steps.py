@@ -164,7 +164,7 @@ def test_invalid_numbers_step_back_and_end_it_only_when_they_stay(painter):
 
 
 def samples(painter: Painter):
-    crops = PaintedCrops(32, ("grey",))
+    crops = PaintedCrops(32, ("grey",), request().normalisation)
     crops.update(painter.read())
     return crops.samples(painter.read())
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_convnet.images.cleaning import CleanImage, check_image, no_valid_pixel
 from napari_convnet.images.lazy_plane import LazyPlane, UnreadableError
-from napari_convnet.images.normalisation import Normalisation
+from napari_convnet.images.normalisation import Normalisation, NormalisationMode, thin_out
 from napari_convnet.images.notes import ROUNDED, TRANSPARENCY, ImageNote, is_rounded
 
 #: The sample of an image that stands for all of it: blocks on a grid, 16.8 megapixels at most.
@@ -104,7 +104,16 @@ class LazyImage:
         first = next(blocks, None)
         if first is None:
             raise sample.problems[0] if sample.problems else no_valid_pixel(self.name)
-        sample.scale = Normalisation.fit("training_set", itertools.chain([first], blocks))
+        thinned = [thin_out(first)]
+
+        def thinning() -> Iterator[np.ndarray]:
+            yield first
+            for block in blocks:
+                thinned.append(thin_out(block))
+                yield block
+
+        sample.scale = Normalisation.fit("training_set", thinning())
+        sample.percentiles = Normalisation.of_percentiles(np.concatenate(thinned, axis=1))
         return sample
 
     def _sample_blocks(self, sample: Sample) -> Iterator[np.ndarray]:
@@ -139,12 +148,19 @@ class Sample:
         Of blocks that could not be read.
     scale
         Mean and standard deviation of each channel.
+    percentiles
+        The numbers of the mode ``"percentiles"``.
     """
 
     medians: list[np.ndarray]
     rounded: list[bool]
     problems: list[UnreadableError]
     scale: Normalisation = field(default_factory=Normalisation)
+    percentiles: Normalisation = field(default_factory=Normalisation)
+
+    def of_mode(self, mode: NormalisationMode) -> Normalisation:
+        """Return the numbers of a mode that normalises each image by itself."""
+        return self.percentiles if mode == "percentiles" else self.scale
 
     @property
     def median(self) -> np.ndarray:

@@ -8,7 +8,12 @@ from typing import Literal
 
 import numpy as np
 
-NormalisationMode = Literal["per_image", "training_set", "unit"]
+NormalisationMode = Literal["per_image", "percentiles", "training_set", "unit"]
+
+#: Percentiles that stand for an image's darkest and brightest; few objects or hot pixels do not move them.
+_PERCENTILES = (1.0, 99.8)
+#: Pixels that percentiles are measured on, at most about; of a larger image, evenly spread ones.
+_MOST_MEASURED = 2**20
 
 
 @dataclass(frozen=True)
@@ -19,8 +24,9 @@ class Normalisation:
     ----------
     mode
         ``"per_image"``: zero mean and unit standard deviation of each image by itself, so that exposure does not
-        matter; ``"training_set"``: the training set's mean and standard deviation for all images, so that brightness
-        can tell classes apart; ``"unit"``: nothing is changed.
+        matter; ``"percentiles"``: from the 1st to the 99.8th percentile of each image by itself, so that it does not
+        matter either how much of the image is bright; ``"training_set"``: the training set's mean and standard
+        deviation for all images, so that brightness can tell classes apart; ``"unit"``: nothing is changed.
     mean, std
         One number per channel, in intensities of the image; used by ``"training_set"`` only.
     """
@@ -45,19 +51,39 @@ class Normalisation:
         std = _floor_std(np.sqrt(variance), mean)
         return cls(mode, tuple(map(float, mean)), tuple(map(float, std)))
 
+    @classmethod
+    def of_image(cls, mode: NormalisationMode, image: np.ndarray) -> Normalisation:
+        """Return the fixed numbers that a mode comes to for one image ``(C, Y, X)``, the same for its parts."""
+        if mode == "percentiles":
+            return cls.of_percentiles(thin_out(image))
+        return cls.fit("training_set", [image])
+
+    @classmethod
+    def of_percentiles(cls, values: np.ndarray) -> Normalisation:
+        """Return the fixed numbers that ``"percentiles"`` comes to for values ``(C, N)``."""
+        low, high = np.percentile(values.astype(np.float64), _PERCENTILES, axis=1)
+        # What lies between them becomes about as wide as an image of unit standard deviation.
+        mean, std = low + (high - low) / 5, (high - low) / 4
+        return cls(
+            "training_set", tuple(map(float, mean)), tuple(map(float, _floor_std(std, mean)))
+        )
+
     def apply(self, image: np.ndarray) -> np.ndarray:
         """Normalise an image ``(C, Y, X)``, float32 in and out."""
         if self.mode == "unit":
             return image
-        if self.mode == "per_image":
-            mean = image.mean((1, 2), dtype=np.float64)
-            std = _floor_std(image.std((1, 2), dtype=np.float64), mean)
-        else:
-            mean, std = np.asarray(self.mean), np.asarray(self.std)
+        fitted = self if self.mode == "training_set" else Normalisation.of_image(self.mode, image)
+        mean, std = np.asarray(fitted.mean), np.asarray(fitted.std)
         normalised = np.empty_like(image)
         for source, target, offset, scale in zip(image, normalised, mean, std, strict=True):
             target[:] = (source.astype(np.float64) - offset) / scale  # double for one channel only
         return normalised
+
+
+def thin_out(image: np.ndarray) -> np.ndarray:
+    """Return evenly spread pixels ``(C, N)`` of an image ``(C, Y, X)``, all of a small one."""
+    flat = image.reshape(len(image), -1)
+    return flat[:, :: -(-flat.shape[1] // _MOST_MEASURED)]
 
 
 def _floor_std(std: np.ndarray, mean: np.ndarray) -> np.ndarray:

@@ -24,21 +24,25 @@ _Window = tuple[slice, slice]
 
 
 class OpenPlane:
-    """A plane of an image, read part by part and normalised by its own mean and standard deviation.
+    """A plane of an image, read part by part and normalised.
 
     Parameters
     ----------
     image
         What is read.
+    normalisation
+        Where it goes by the image, all parts of a plane get the same.
     """
 
-    def __init__(self, image: ReadableImage) -> None:
-        self.image = image
-        self._scale = (
-            Normalisation.fit("training_set", [image.pixels])
-            if isinstance(image, CleanImage)
-            else image.sample.scale
-        )
+    def __init__(self, image: ReadableImage, normalisation: Normalisation) -> None:
+        self.image, self._scale = image, normalisation
+        mode = normalisation.mode
+        if mode in ("per_image", "percentiles"):
+            self._scale = (
+                Normalisation.of_image(mode, image.pixels)
+                if isinstance(image, CleanImage)
+                else image.sample.of_mode(mode)
+            )
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -68,10 +72,15 @@ class PaintedCrops:
         Side in pixels of training patches.
     channels
         Names of the channels; strokes on images with another number of them are left out.
+    normalisation
+        Of the images.
     """
 
-    def __init__(self, patch_size: int, channels: tuple[str, ...]) -> None:
+    def __init__(
+        self, patch_size: int, channels: tuple[str, ...], normalisation: Normalisation
+    ) -> None:
         self._patch_size, self._channels = patch_size, channels
+        self._normalisation = normalisation
         self._crops: dict[tuple[Hashable, int, int], _Crop] = {}
         self._shapes: dict[Hashable, tuple[int, int]] = {}
         self._known: dict[tuple[Hashable, tuple[int, int]], np.ndarray] = {}
@@ -119,7 +128,7 @@ class PaintedCrops:
             strokes.classes,
             Areas(whole, (), description, "No score can be measured on held-out strokes."),
             self._channels,
-            Normalisation("per_image"),
+            self._normalisation,
             self._patch_size,
         )
 
@@ -143,7 +152,7 @@ class PaintedCrops:
         return found
 
     def _open(self, key: Hashable, strokes: LiveStrokes) -> OpenPlane:
-        plane = OpenPlane(strokes.images[key]())
+        plane = OpenPlane(strokes.images[key](), self._normalisation)
         if plane.image.n_channels != len(self._channels):
             raise UserError(
                 "CN-623",

@@ -116,7 +116,7 @@ class _LiveSession:
 
     def __init__(self, source: LiveSource, request: LiveRequest, device: torch.device) -> None:
         self._source, self._request, self._device = source, request, device
-        self._crops = PaintedCrops(request.patch_size, request.channels)
+        self._crops = PaintedCrops(request.patch_size, request.channels, request.normalisation)
         self._version: Hashable = None
         self._batches: Iterator[tuple[Tensor, Tensor]] = iter(())
         self._random = torch.Generator().manual_seed(request.settings.seed)
@@ -197,7 +197,7 @@ class _LiveSession:
     def _open(self, key: Hashable, strokes: LiveStrokes) -> OpenPlane:
         if self._plane is not None and self._plane[0].key == key:
             return self._plane[1]
-        return OpenPlane(strokes.images[key]())
+        return OpenPlane(strokes.images[key](), self._request.normalisation)
 
     # Steps --------------------------------------------------------------------------------------
 
@@ -287,7 +287,7 @@ class _LiveSession:
 
     def _predict(self, view: InView, stop: threading.Event) -> Iterator[Progress]:
         if self._plane is None or self._plane[0].key != view.key:
-            self._plane = (view, OpenPlane(view.open()))
+            self._plane = (view, OpenPlane(view.open(), self._request.normalisation))
         plane = self._plane[1]
         for tile in tiles_in_view(plane.shape, view.window, self._shown):
             if stop.is_set() or self._source.view is not view:

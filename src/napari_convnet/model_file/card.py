@@ -93,13 +93,13 @@ class NormalisationCard(_Strict):
     Parameters
     ----------
     mode
-        ``"per_image"``: each image by its own values; ``"training_set"``: by ``mean`` and ``std``;
-        ``"unit"``: nothing is changed.
+        ``"per_image"`` and ``"percentiles"``: each image by its own values; ``"training_set"``: by ``mean`` and
+        ``std``; ``"unit"``: nothing is changed.
     mean, std
         One number a channel, in the image's own units; empty where the mode does not use them.
     """
 
-    mode: Literal["per_image", "training_set", "unit"]
+    mode: Literal["per_image", "percentiles", "training_set", "unit"]
     mean: Annotated[tuple[float, ...], Field(max_length=256)] = ()
     std: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(max_length=256)] = ()
 
