@@ -3,6 +3,8 @@
 Run ``python benchmarks/large_results.py``. Each image has its own process, which predicts a lazy uint8 image of discs
 with a small trained network, numbers and measures the objects, and watches its memory. Two sizes tell how it grows
 with the number of pixels, from which the last line reckons what 32,768 x 32,768 pixels take. ``--side 32768`` does it.
+``--threshold`` puts a threshold in the network's place, with the same tiles: what a network takes depends on its tiles
+and not on the image, and without it larger images can be tried in minutes.
 """
 
 from __future__ import annotations
@@ -13,15 +15,27 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 TESTS = Path(__file__).resolve().parent.parent / "tests"
 WANTED = 32_768
 
 
-def measure(side: int) -> None:
+class Threshold(torch.nn.Module):
+    """Finds bright pixels; reads and writes the tiles of a default UNet."""
+
+    multiple, receptive_radius = 8, 59
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Return logits of the two classes."""
+        return torch.cat([-image, image], dim=1)
+
+
+def measure(side: int, has_network: bool) -> None:
     """Print megabytes before and at most, objects, and seconds."""
     import dask
     import dask.array as da
@@ -35,6 +49,8 @@ def measure(side: int) -> None:
 
     dask.config.set(scheduler="synchronous")
     model = train_segmenter()
+    if not has_network:
+        model = replace(model, network=Threshold())
     part = draw_blobs(size=1024, n=1200)[0].clip(0, 255).astype(np.uint8)
     slide = da.tile(da.from_array(part, chunks=1024), (side // 1024, side // 1024))
     image = LazyImage(((LazyPlane(slide, (), "slide"), "YX"),))
@@ -64,17 +80,24 @@ def measure(side: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--side", type=int, nargs="+", default=[2048, 6144])
+    parser.add_argument("--threshold", action="store_true", help="in the network's place")
     parser.add_argument("--child", type=int)
     options = parser.parse_args()
     if options.child:
-        measure(options.child)
+        measure(options.child, not options.threshold)
         return
     print(
         "side in pixels, MB before, MB at most, objects, seconds with numbering, seconds with measuring"
     )
     found = []
     for side in options.side:
-        code = [sys.executable, __file__, "--child", str(side)]
+        code = [
+            sys.executable,
+            __file__,
+            "--child",
+            str(side),
+            *["--threshold"] * options.threshold,
+        ]
         line = subprocess.run(code, capture_output=True, text=True, check=True).stdout.strip()
         print(side, line, flush=True)
         found.append((side**2, int(line.split()[1])))
