@@ -128,7 +128,9 @@ def test_predict_reads_every_file_once(shapes, tmp_path, monkeypatch):
 
     folder, model, _ = shapes
     read, as_before = [], classifying.read_image
-    monkeypatch.setattr(classifying, "read_image", lambda path: read.append(path) or as_before(path))
+    monkeypatch.setattr(
+        classifying, "read_image", lambda path: read.append(path) or as_before(path)
+    )
     twice = (folder / "disk", folder / "disk" / "a00.tif")
     command("predict", model, *twice, "-o", tmp_path, "--device", "cpu")
     assert sorted(read) == sorted((folder / "disk").iterdir())

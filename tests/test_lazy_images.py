@@ -132,7 +132,9 @@ def test_a_store_that_vanishes_stops_the_prediction_instead_of_reading_as_zeros(
     )  # else all of this small image stays in memory
     array = make_zarr(tmp_path / "slide.zarr", strip, (1000, 250))
     steps = segment_image(segmenter, lazy(wrap(array)), tile_size=512)
-    for _ in range(3):  # its beginning, and rows 0 to 1023; the next tile reads its margin of them again
+    for _ in range(
+        3
+    ):  # its beginning, and rows 0 to 1023; the next tile reads its margin of them again
         next(steps)
     (tmp_path / "slide.zarr").rename(tmp_path / "moved.zarr")
     with pytest.raises(PredictionInterrupted) as end:

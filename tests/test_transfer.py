@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,8 +14,10 @@ from napari_convnet import (
     train,
 )
 from napari_convnet.classes import make_classes
+from napari_convnet.images import CleanImage
 from napari_convnet.model_file import model_bytes, model_from_bytes
 from napari_convnet.networks import build_network
+from napari_convnet.samples import AnnotatedPixels, SegmentationSet
 from napari_convnet.training import repeat_run, start_from_model
 from synthetic_pictures import blob_set, shape_set
 from transfer_helpers import QUICK, SMALL, code_of, colour_set, quick_model
@@ -164,3 +167,21 @@ def test_frozen_batch_norms_keep_their_statistics_and_unfrozen_blocks_learn(mobi
     assert "features.18.1.running_mean" in learned
     assert model.card.training["unfreeze_last_blocks"] == 1
     assert model.card.training["backbone_learning_rate_factor"] == 0.1
+
+
+@pytest.mark.parametrize("mode", ["per_image", "percentiles"])
+def test_images_to_segment_are_normalised_as_the_model_expects_it(mode):
+    random = np.random.default_rng(0)
+    pixels = random.gamma(1, 50, (1, 64, 64)).astype(np.float32)
+    labels = np.zeros((64, 64), np.uint8)
+    labels[:10], labels[50:] = 1, 2
+    part = AnnotatedPixels(CleanImage(pixels, None, "image"), labels)
+    classes = make_classes(("a", "b"))
+    wanted, other = (
+        SegmentationSet.from_annotations([part], classes, patch_size=32, normalisation=m)
+        for m in (mode, {"per_image": "percentiles", "percentiles": "per_image"}[mode])
+    )
+    model = run(train(wanted, "unet", QUICK, network_settings={"width": 4, "levels": 2}))
+    begin = start_from_model(other, model)
+    assert begin.samples.normalisation.mode == mode
+    np.testing.assert_allclose(begin.samples.images[0], wanted.images[0], atol=1e-5)

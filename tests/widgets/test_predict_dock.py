@@ -222,3 +222,16 @@ def test_the_table_is_not_written_where_it_cannot_be(desk, predict, model, monke
     press(predict.table_button)
     assert len(desk.messages) == 1
     assert "saved" not in predict.result.text()
+
+
+def test_what_the_train_dock_predicted_is_in_the_predict_dock_too(desk, tmp_path, monkeypatch):
+    train = desk.open_train_with_cells(40)
+    train.form.epochs.setValue(1)
+    desk.train(train)
+    predict = desk.open_dock("Predict")  # opened afterwards
+    assert predict.table_button.isEnabled()
+    assert predict.result_table.isVisibleTo(predict)
+    assert len(predict.table.table) > 40
+    assert str(len(predict.table.table)) in predict.result.text()
+    desk.train(train)
+    assert predict.table is desk.session.prediction[0]

@@ -319,10 +319,11 @@ class _LiveSession:
 def _remark(scored: list[dict[str, Any]]) -> str:
     """Say what is known of a model that was trained on everything that was painted."""
     if not scored:
-        return "Trained live on all strokes: there is no score, as nothing was held out."
+        return "It learned from all strokes while they were painted: there is no score, as nothing was held out."
     recent = scored[-10:]
     n, right = sum(each["scored"] for each in recent), sum(each["right"] for each in recent)
     return (
-        f"Trained live on all strokes. Before the last {len(recent)} of them were learned, the prediction was right on "
-        f"{right / n:.1%} of their {n:,} pixels. People paint where it is wrong, so elsewhere it is usually better."
+        f"It learned from all strokes while they were painted. Before the last {len(recent)} of them were learned, the "
+        f"prediction was right on {right / n:.1%} of their {n:,} pixels. People paint where it is wrong, so elsewhere "
+        "it is usually better."
     )

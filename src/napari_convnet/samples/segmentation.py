@@ -23,6 +23,11 @@ from napari_convnet.samples.patches import Patch, cut_padded, stack_patches
 #: the IoU of bacteria from 0.80 to 0.92 (one of two sets of strokes) and that of dsb2018 by -0.01 to 0.03.
 _MAX_INTENSITY = 0.5
 
+#: Mean and standard deviation move with how much of an image is bright. With percentiles, the IoU of nuclei in 40
+#: unseen images of dsb2018 was 0.79, 0.77 and 0.80, and 0.76, 0.71 and 0.77 without (300 steps of live training with
+#: strokes on three images, three draws).
+_NORMALISATION: NormalisationMode = "percentiles"
+
 
 @dataclass(frozen=True)
 class SegmentationSet(AreaSet):
@@ -66,7 +71,7 @@ class SegmentationSet(AreaSet):
         validation: Sequence[AnnotatedPixels] = (),
         groups: Sequence | None = None,
         channels: tuple[str, ...] | None = None,
-        normalisation: NormalisationMode = "per_image",
+        normalisation: NormalisationMode = _NORMALISATION,
         seed: int = 0,
         always_train: Sequence[bool] | None = None,
     ) -> SegmentationSet:

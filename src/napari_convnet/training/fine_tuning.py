@@ -13,11 +13,14 @@ from napari_convnet.errors import UserError
 from napari_convnet.images import Normalisation
 from napari_convnet.model_file import Model, ModelCard
 from napari_convnet.networks import build_network
-from napari_convnet.samples import ClassificationSet, TrainingSet
+from napari_convnet.samples import ClassificationSet, SegmentationSet, TrainingSet
 from napari_convnet.settings import TrainingSettings
 from napari_convnet.training.defaults import network_task
 from napari_convnet.training.objectives import output_count
 from napari_convnet.training.recipe import Recipe
+
+#: How each image can be normalised by itself.
+_BY_THEMSELVES = {"per_image", "percentiles"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,8 +107,15 @@ def check_same_network(
 
 
 def with_normalisation(samples: TrainingSet, wanted: Normalisation) -> TrainingSet:
-    """Return samples normalised by other fixed numbers; as they are where either side has none."""
+    """Return samples normalised by other fixed numbers, or whole images in another way each by itself.
+
+    As they are where that is no change, or not possible any more.
+    """
     now = samples.normalisation
+    if isinstance(samples, SegmentationSet) and {now.mode, wanted.mode} == _BY_THEMSELVES:
+        # Both ways give the same for an image whose values were scaled and shifted before.
+        images = tuple(wanted.apply(image) for image in samples.images)
+        return replace(samples, images=images, normalisation=wanted)
     modes = (now.mode, wanted.mode)
     if not isinstance(samples, ClassificationSet) or modes != ("training_set", "training_set"):
         return samples
@@ -136,9 +146,9 @@ def _check(samples: TrainingSet, card: ModelCard) -> None:
 
 
 def _with_values_of(samples: TrainingSet, card: ModelCard) -> tuple[TrainingSet, str]:
-    if card.normalisation.mode != "training_set":
-        return samples, ""
     changed = with_normalisation(samples, Normalisation(**card.normalisation.model_dump()))
+    if card.normalisation.mode != "training_set":
+        return changed, ""
     if changed.normalisation.mode == "training_set":
         return changed, "Image values are normalised by the model's numbers."
     return changed, "Each image is normalised by its own values, unlike for that model."

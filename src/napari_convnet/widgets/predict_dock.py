@@ -39,6 +39,7 @@ class PredictDock(Dock):
             self.picker.set_value(self.session.source)
         self.session.set_source(self.picker.value())
         self._show_state()
+        self._show_prediction()
 
     def _build(self) -> None:
         self.model_bar = ModelBar(self.session)
@@ -85,7 +86,7 @@ class PredictDock(Dock):
         self.runner.changed.connect(self._show_state)
         self.runner.said.connect(self.result.setText)
         self.runner.progressed.connect(self._show_progress)
-        self.runner.shown.connect(self._keep)
+        session.prediction_changed.connect(self._show_prediction)
         self.objects.slot.changed.connect(self._show_state)
         self.objects.made.connect(self._keep_objects)
         self.offer(
@@ -132,6 +133,15 @@ class PredictDock(Dock):
         self.bar.setValue(event.done)
         self.result.setText(self._time_left.describe(event))
 
+    def _show_prediction(self) -> None:
+        """Show what was predicted last, also by the Train dock."""
+        if self.session.prediction is None:
+            return
+        found, _, text = self.session.prediction
+        self._keep(found)
+        if self.runner.state == "idle":
+            self.result.setText(text)
+
     def _keep(self, found: Prediction) -> None:
         self.table = found
         self.bar.setRange(0, 1)
@@ -141,9 +151,7 @@ class PredictDock(Dock):
         self._show_state()
 
     def _keep_objects(self, found: Prediction, source: Source) -> None:
-        self.runner.shown_source = source
-        self._keep(found)
-        self.result.setText(describe_objects(found))
+        self.session.set_prediction(found, source, describe_objects(found))
 
     def predict(self) -> None:
         """Apply the current model to the chosen image."""
@@ -174,7 +182,8 @@ class PredictDock(Dock):
 
     def go_to(self, row: int) -> None:
         """Show the place of a row of the table: its plane, and where it is in there."""
-        viewer, source = self.session.viewer, self.runner.shown_source
+        viewer = self.session.viewer
+        source = self.session.prediction[1] if self.session.prediction else Source()
         layer = find_by_id(viewer, source.image_ids[0]) if source.image_ids else None
         found = self.table
         if layer is None or found is None:

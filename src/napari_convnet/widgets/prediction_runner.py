@@ -46,7 +46,6 @@ class PredictionRunner(QObject):
         super().__init__(dock)
         self._session = session
         self._slot = JobSlot(dock)
-        self.shown_source = Source()
         #: How a mask becomes objects; None: as the objects that are shown, or else the default.
         self.object_settings: ObjectSettings | None = None
         #: Whether all planes of a stack are segmented, and not the one shown only.
@@ -169,7 +168,9 @@ class PredictionRunner(QObject):
             self.said.emit("\n".join(filter(None, (*lines, *notes))))
             if found.problem:
                 show_warning(found.problem)
-            self.shown_source = source
+            self._session.set_prediction(
+                found, source, "\n".join(filter(None, (*lines[1:], *notes)))
+            )
             self.shown.emit(found)
 
     def _show(self, source: Source, arrays: PlaneArrays | None, model, found: Prediction) -> bool:

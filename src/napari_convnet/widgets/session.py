@@ -28,6 +28,7 @@ from napari_convnet.widgets.source import Source, find_by_id
 if TYPE_CHECKING:
     from napari_convnet.model_file import Model
     from napari_convnet.widgets.annotation_tools import AnnotationTool
+    from napari_convnet.widgets.prediction_result import Prediction
 
 Task = Literal["classify", "segment", "locate"]
 
@@ -47,6 +48,7 @@ class Session(ClassEditing, QObject):
     classes_changed = Signal()
     annotations_changed = Signal()
     model_changed = Signal()
+    prediction_changed = Signal()
     project_changed = Signal()
     tool_changed = Signal()
     busy_changed = Signal()
@@ -57,6 +59,8 @@ class Session(ClassEditing, QObject):
         self.project: Project | None = None
         self.model: Model | None = None
         self.model_path: Path | None = None
+        #: What was predicted last, of which layers, and what is said of it; whichever dock asked for it.
+        self.prediction: tuple[Prediction, Source, str] | None = None
         #: Whether a model that classifies looks at each thing in all eight orientations.
         self.averages_orientations = False
         self.task: Task = "classify"
@@ -172,7 +176,7 @@ class Session(ClassEditing, QObject):
         self._put_tools_away()
         self.close_project()
         self.history.clear()
-        self.project = project
+        self.project, self.prediction = project, None
         self.project_changed.emit()
         self.classes_changed.emit()
         self.annotations_changed.emit()
@@ -250,6 +254,11 @@ class Session(ClassEditing, QObject):
         """Make a model, of this file if it is from one, the one that is applied and saved."""
         self.model, self.model_path = model, path
         self.model_changed.emit()
+
+    def set_prediction(self, found: Prediction, source: Source, text: str) -> None:
+        """Make a prediction whose layers are shown the last one."""
+        self.prediction = found, source, text
+        self.prediction_changed.emit()
 
 
 # A session lives as long as its viewer; napari may hand the same viewer out behind a proxy.

@@ -134,7 +134,7 @@ def _training_set(request: TrainingRequest, images: list[CleanImage]):
             [a for a, held in zip(annotated, is_held, strict=True) if not held], request.classes,
             validation=[a for a, held in zip(annotated, is_held, strict=True) if held],
             patch_size=size, validation_fraction=fraction, channels=channels, seed=seed,
-            always_train=always_train, normalisation=_mode_of(request.start_model),
+            always_train=always_train,
         )  # fmt: skip
     objects = [
         AnnotatedObjects(image, centroids(plane), plane.values.astype(int))
@@ -145,12 +145,6 @@ def _training_set(request: TrainingRequest, images: list[CleanImage]):
         validation_fraction=fraction, channels=channels, seed=seed,
         is_validation=is_held, always_train=None if is_held.any() else always_train,
     )  # fmt: skip
-
-
-def _mode_of(start_model: Any) -> Any:
-    """Return how images to segment are normalised: each by itself, in the way that a model expects it."""
-    mode = "per_image" if start_model is None else start_model.card.normalisation.mode
-    return mode if mode == "percentiles" else "per_image"
 
 
 def centroids(plane: AnnotatedPlane) -> np.ndarray:
