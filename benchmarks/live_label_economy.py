@@ -91,7 +91,7 @@ def measure(
             last = now
         elif marks[len(scores)] <= now - last:
             paused = time.monotonic()
-            network = steps.gi_frame.f_locals["session"].network  # as it would be shown now
+            network = steps.gi_frame.f_locals["trainer"].network  # as it would be shown now
             scores.append(score(network.model({}), held_out))
             scored_for += time.monotonic() - paused
             if len(scores) == len(marks):

@@ -17,7 +17,7 @@ from napari_convnet.live.network import LiveNetwork
 from napari_convnet.live.training import train_live
 from napari_convnet.prediction import segment_image
 from napari_convnet.progress import run
-from napari_convnet.training import BatchFinished
+from napari_convnet.training import BatchFinished, StoppedEarly, TrainingInterrupted
 
 TOP, BOTTOM = slice(5, 60), slice(68, 123)
 LEFT, RIGHT = slice(5, 60), slice(68, 123)
@@ -179,3 +179,30 @@ def test_it_goes_on_from_a_model_with_its_classes_by_name(painter, stop):
     assert look.agreement > 0.9
     card = finish(steps, stop_again).card
     assert card.scores["started_from"]["classes_kept"] == ["dark", "bright"]
+
+
+def test_what_was_learned_survives_an_error(painter, stop):
+    steps = train_live(painter, request(), stop=stop)
+    go_on_until(steps, lambda event: event.done >= 3)
+
+    def read():
+        raise MemoryError("no memory")
+
+    painter.read = read
+    painter.version += 1
+    with pytest.raises(TrainingInterrupted) as caught:
+        go_on_until(steps, lambda event: False)
+    assert isinstance(caught.value.__cause__, MemoryError)
+    assert caught.value.model.card.scores["steps"] >= 3
+
+
+def test_invalid_numbers_end_it_with_the_last_good_model(painter, stop, monkeypatch):
+    monkeypatch.setattr("napari_convnet.training.stepper._EXPLODED", -1.0)  # any loss is too high
+    steps = train_live(painter, request(), stop=stop)
+    events = go_on_until(steps, lambda event: isinstance(event, StoppedEarly))
+    assert sum(isinstance(event, BatchFinished) for event in events) == 3
+    with pytest.raises(StopIteration) as end:
+        next(steps)
+    scores = end.value.value.card.scores
+    assert scores["ended_by"] == "invalid numbers"
+    assert "learning rate" in scores["warning"]

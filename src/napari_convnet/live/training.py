@@ -2,50 +2,33 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Generator, Hashable, Iterator
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from napari_convnet.devices import choose_device, use_all_cores
 from napari_convnet.errors import UserError
-from napari_convnet.live.crops import OpenPlane, PaintedCrops
+from napari_convnet.live.crops import PaintedCrops
 from napari_convnet.live.events import (
-    InView,
-    LivePart,
     LiveSource,
-    LiveStrokes,
-    Looked,
     Resting,
     StrokesJoined,
     WaitingForStrokes,
 )
-from napari_convnet.live.looking import (
-    agreement,
-    classes_at,
-    count_right,
-    look_at,
-    tiles_in_view,
-)
+from napari_convnet.live.looks import Looks
 from napari_convnet.live.network import LiveNetwork, LiveRequest
 from napari_convnet.model_file import Model
 from napari_convnet.networks import count_parameters
 from napari_convnet.progress import Progress
 from napari_convnet.samples import AugmentationSettings, SegmentationSet
 from napari_convnet.training.clock import Clock
-from napari_convnet.training.events import BatchFinished, Paused, TrainingStarted
+from napari_convnet.training.events import BatchFinished, Paused, StoppedEarly, TrainingStarted
+from napari_convnet.training.job import TrainingInterrupted
 
-#: Seconds between two looks at least, and as a multiple of how long a look takes.
-_LOOK_SECONDS, _LOOK_SHARE = 2.0, 2.0
-#: A prediction is shown from this agreement with the strokes on, or after so many seconds in any case.
-_GOOD, _PATIENCE_SECONDS = 0.8, 8.0
-#: One that agrees less than the one that is shown, by this much, is not shown.
-_SLACK = 0.05
 #: After so many steps without a new stroke the training rests.
 REST_STEPS = 3000
 #: How often one who waits looks whether there is something to do, in seconds.
@@ -76,7 +59,7 @@ def train_live(
     ------
     Progress
         `WaitingForStrokes` until there are two classes; `TrainingStarted`; `StrokesJoined`, `BatchFinished`,
-        `LivePart` and `Looked`; `Paused` and `Resting` while it waits.
+        `LivePart` and `Looked`; `Paused` and `Resting` while it waits; `StoppedEarly` when numbers became invalid.
 
     Returns
     -------
@@ -87,31 +70,24 @@ def train_live(
     Raises
     ------
     UserError
-        CN-202 when numbers become invalid again and again; those of building the network.
+        Those of building the network.
+    TrainingInterrupted
+        If memory runs out or anything else fails; it carries what was learned until then.
     """
     use_all_cores()
-    session = _LiveSession(source, request, choose_device(request.settings.device))
-    yield from session.wait_for_two_classes(stop)
-    if session.network is None:
+    trainer = _Trainer(source, request, choose_device(request.settings.device))
+    yield from trainer.wait_for_two_classes(stop)
+    if trainer.network is None:
         return None
-    yield session.started()
-    while not stop.is_set():
-        yield from session.wait(stop, pause)
-        yield from session.take_up_strokes()
-        if stop.is_set():
-            break
-        if session.is_resting and not session.is_look_due:
-            yield Resting(**session.where("resting until the next stroke"))
-            stop.wait(_WAIT)
-            continue
-        if not session.is_resting:
-            yield session.take_step()
-        if session.is_look_due:
-            yield from session.look(stop)
-    return session.model("stopped")
+    yield trainer.started()
+    try:
+        yield from trainer.go_on_until(stop, pause)
+    except Exception as error:
+        raise TrainingInterrupted(trainer.model("failed"), 0) from error
+    return trainer.model(trainer.ended_by)
 
 
-class _LiveSession:
+class _Trainer:
     """What lasts from one step to the next."""
 
     def __init__(self, source: LiveSource, request: LiveRequest, device: torch.device) -> None:
@@ -122,28 +98,47 @@ class _LiveSession:
         self._random = torch.Generator().manual_seed(request.settings.seed)
         self._augmentation = AugmentationSettings.of(request.settings)
         self._clock = Clock()
-        self._plane: tuple[InView, OpenPlane] | None = None
-        self._view: InView | None = None
-        self._shown: nn.Module | None = None
-        self._shown_agreement = 0.0
-        self._looked_at, self._look_took = self._clock.seconds, 0.0
-        self._joined_at_step, self._joined_at = 0, 0.0
+        self._looks = Looks(source, request.normalisation, device, self._clock)
+        self._joined_at_step = 0
         self._joined: list[dict[str, Any]] = []
         self.network: LiveNetwork | None = None
+        self.ended_by, self._problem = "stopped", ""
+
+    def go_on_until(
+        self, stop: threading.Event, pause: threading.Event | None
+    ) -> Iterator[Progress]:
+        """Learn, look and wait, in turns."""
+        while not stop.is_set():
+            yield from self._wait(stop, pause)
+            if stop.is_set():
+                return
+            yield from self._take_up_strokes()
+            is_resting = self._is_resting
+            is_look_due = self._looks.is_due(self.network, is_resting)
+            if is_resting and not is_look_due:
+                yield Resting(**self.where("resting until the next stroke"))
+                stop.wait(_WAIT)
+            elif not is_resting:
+                step = self._take_step()
+                yield step
+                if isinstance(step, StoppedEarly):
+                    return
+            if is_look_due and not stop.is_set():
+                yield from self._looks.look(self.network, self.where, stop)
 
     # Strokes ------------------------------------------------------------------------------------
 
     def wait_for_two_classes(self, stop: threading.Event) -> Iterator[Progress]:
         """Wait until there is something to tell apart."""
         while not stop.is_set():
-            yield from self.take_up_strokes()
+            yield from self._take_up_strokes()
             if self.network is not None:
                 return
             text = "paint at least two classes; training begins by itself"
             yield WaitingForStrokes(done=0, total=0, text=text)
             stop.wait(_WAIT)
 
-    def take_up_strokes(self) -> Iterator[Progress]:
+    def _take_up_strokes(self) -> Iterator[Progress]:
         """Learn from what was painted since the last step; first see how right the prediction was there."""
         version = self._source.version
         if version == self._version:
@@ -159,12 +154,12 @@ class _LiveSession:
             self.network = LiveNetwork(self._request, samples, self._device)
         else:
             if self.network.knows(samples.classes):
-                rights = self._score(new, strokes)
+                rights = self._looks.count_right(new, strokes, len(self.network.samples.classes))
             else:  # class values mean something else now
-                self._shown = None
+                self._looks.forget()
             self.network.learn_from(samples)
         self._batches = iter(())
-        self._shown_agreement, self._joined_at = 0.0, self._clock.seconds
+        self._looks.expect_news()
         self._joined_at_step = self.network.step
         n_pixels = sum(int(np.count_nonzero(part.labels)) for part in new)
         event = StrokesJoined(
@@ -179,30 +174,10 @@ class _LiveSession:
             })  # fmt: skip
         yield event
 
-    def _score(self, new: list, strokes: LiveStrokes) -> tuple[tuple[int, int], ...]:
-        """Count how right the network that was shown is on new strokes; classes that it does not know are left out."""
-        n_classes = len(strokes.classes)
-        if self._shown is None or self.network is None or not new:
-            return ()
-        n_known = len(self.network.samples.classes)
-        found, painted = [], []
-        for part in new:
-            part_of_known = part.labels[(part.labels > 0)]
-            said = classes_at(self._shown, self._open(part.image, strokes), part, self._device)
-            is_known = part_of_known <= n_known
-            found.append(said[is_known])
-            painted.append(part_of_known[is_known])
-        return count_right(found, painted, n_classes)
-
-    def _open(self, key: Hashable, strokes: LiveStrokes) -> OpenPlane:
-        if self._plane is not None and self._plane[0].key == key:
-            return self._plane[1]
-        return OpenPlane(strokes.images[key](), self._request.normalisation)
-
     # Steps --------------------------------------------------------------------------------------
 
     @property
-    def is_resting(self) -> bool:
+    def _is_resting(self) -> bool:
         """Whether what is painted was learned long enough."""
         return self.network.step - self._joined_at_step >= REST_STEPS
 
@@ -220,7 +195,7 @@ class _LiveSession:
             batches_per_epoch=samples.batches_per_epoch(self._request.settings.batch_size),
         )  # fmt: skip
 
-    def wait(self, stop: threading.Event, pause: threading.Event | None) -> Iterator[Progress]:
+    def _wait(self, stop: threading.Event, pause: threading.Event | None) -> Iterator[Progress]:
         """Stand still while a pause is asked for."""
         if pause is None or not pause.is_set():
             return
@@ -230,10 +205,14 @@ class _LiveSession:
             stop.wait(_WAIT)
         self._clock.go_on()
 
-    def take_step(self) -> BatchFinished:
+    def _take_step(self) -> BatchFinished | StoppedEarly:
         """Learn from one batch."""
         inputs, targets = self._next_batch()
-        loss, rate = self.network.take(inputs, targets)
+        try:
+            loss, rate = self.network.take(inputs, targets)
+        except UserError as error:
+            self.ended_by, self._problem = "invalid numbers", error.message
+            return StoppedEarly(**self.where("stopped"), reason=error.message)
         return BatchFinished(**self.where("learning"), epoch=1, loss=loss, learning_rate=rate)
 
     def _next_batch(self) -> tuple[Tensor, Tensor]:
@@ -246,58 +225,6 @@ class _LiveSession:
             batch = next(self._batches)
         return batch
 
-    # Looks --------------------------------------------------------------------------------------
-
-    @property
-    def is_look_due(self) -> bool:
-        """Whether what is looked at should be predicted now."""
-        view = self._source.view
-        if view is None or self.network.step == 0:
-            return False
-        if view is not self._view and self._shown is not None:
-            return True  # looking elsewhere waits for nothing
-        wait = max(_LOOK_SECONDS, _LOOK_SHARE * self._look_took)
-        is_news = self.network.step > 0 and not (self.is_resting and view is self._view)
-        return is_news and self._clock.seconds - self._looked_at >= wait
-
-    def look(self, stop: threading.Event) -> Iterator[Progress]:
-        """Predict what is looked at, if the network is worth it."""
-        began, view = self._clock.seconds, self._source.view
-        if view is None:
-            return
-        is_elsewhere = view is not self._view
-        agreed = agreement(self.network.averaged, self.network.samples, self._device)
-        if self._is_good(agreed):
-            self._shown, self._shown_agreement = self.network.snapshot(), agreed
-        elif self._shown is None or not is_elsewhere:
-            self._looked_at, self._look_took = self._clock.seconds, 0.0
-            return
-        with suppress(UserError):  # what cannot be read is not predicted; its layer says so itself
-            yield from self._predict(view, stop)
-        self._view, self._looked_at = view, self._clock.seconds
-        self._look_took = self._clock.seconds - began
-        yield Looked(**self.where("learning"), agreement=agreed)
-
-    def _is_good(self, agreed: float) -> bool:
-        is_late = self._clock.seconds - self._joined_at > _PATIENCE_SECONDS
-        return math.isfinite(agreed) and (
-            agreed >= max(_GOOD, self._shown_agreement - _SLACK)
-            or (is_late and not self._shown_agreement)
-        )
-
-    def _predict(self, view: InView, stop: threading.Event) -> Iterator[Progress]:
-        if self._plane is None or self._plane[0].key != view.key:
-            self._plane = (view, OpenPlane(view.open(), self._request.normalisation))
-        plane = self._plane[1]
-        for tile in tiles_in_view(plane.shape, view.window, self._shown):
-            if stop.is_set() or self._source.view is not view:
-                return
-            classes, uncertainty = look_at(self._shown, plane, tile, self._device)
-            yield LivePart(
-                **self.where("looking"), key=view.key, origin=(tile.write[0].start, tile.write[1].start),
-                classes=classes, uncertainty=uncertainty,
-            )  # fmt: skip
-
     # The end --------------------------------------------------------------------------------------
 
     def model(self, ended_by: str) -> Model:
@@ -306,7 +233,7 @@ class _LiveSession:
         last = [each for each in self._joined if each["scored"]]
         return self.network.model({
             "measured_on": samples.description,
-            "warning": _remark(last),
+            "warning": f"{self._problem} {_remark(last)}".strip(),
             "steps": self.network.step,
             "ended_by": ended_by,
             "seconds": round(self._clock.seconds, 2),

@@ -29,13 +29,14 @@ def live_steps(
 
     Raises
     ------
-    UserError
-        As `napari_convnet.live.training.train_live`.
+    UserError, TrainingInterrupted
+        As `napari_convnet.live.training.train_live`; the latter with the ``data`` of the model that it carries.
     """
     yield Progress(done=0, total=0, text="getting ready to learn")
     from napari_convnet.live.training import train_live
     from napari_convnet.model_file import model_bytes
     from napari_convnet.networks import fetch_weights
+    from napari_convnet.training import TrainingInterrupted
 
     if request.pretrained == "imagenet":
         fetched = yield from fetch_weights(request.network, request.network_settings, stop=stop)
@@ -47,7 +48,11 @@ def live_steps(
         done=0, total=0, text="preparing the network",
         values={**values, "patch_size": wanted.patch_size}, reasons=reasons,
     )  # fmt: skip
-    model = yield from train_live(request.live, wanted, stop=stop, pause=control.pause)
+    try:
+        model = yield from train_live(request.live, wanted, stop=stop, pause=control.pause)
+    except TrainingInterrupted as interrupted:
+        interrupted.data = model_bytes(interrupted.model)
+        raise
     return model, b"" if model is None else model_bytes(model)
 
 
