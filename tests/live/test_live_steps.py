@@ -11,6 +11,7 @@ import torch
 from live_helpers import Painter, bright_quarters, finish, go_on_until, request
 
 from napari_convnet.errors import UserError
+from napari_convnet.images import CleanImage
 from napari_convnet.live import LivePart, Looked, StrokesJoined, WaitingForStrokes
 from napari_convnet.live.crops import PaintedCrops
 from napari_convnet.live.network import LiveNetwork
@@ -123,6 +124,18 @@ def test_another_view_is_predicted_before_the_next_stroke_is_learned(painter, st
     assert sum(isinstance(event, BatchFinished) for event in events) <= 1
     assert {event.key for event in events if isinstance(event, LivePart)} == {1}
     finish(steps, stop)
+
+
+def test_an_image_with_other_channels_is_not_predicted_and_training_goes_on(painter, stop):
+    colour = CleanImage(np.zeros((3, 64, 64), np.float32), None, "colour")
+    painter.images[1] = colour
+    painter.painted[1] = np.zeros(colour.shape, np.uint8)
+    steps = train_live(painter, request(), stop=stop)
+    step = go_on_until(steps, lambda event: isinstance(event, Looked))[-1].done
+    painter.look_at_all(1)
+    events = go_on_until(steps, lambda event: event.done > step + 3)
+    assert not any(isinstance(event, LivePart) for event in events)
+    assert finish(steps, stop) is not None
 
 
 def test_pausing_keeps_the_step_and_stop_ends_a_pause(painter, stop):

@@ -152,6 +152,21 @@ def test_it_pauses_rests_and_ends_with_its_dock(desk, docks, monkeypatch):
     assert not layers_of(desk.viewer, "live-mask")
 
 
+def test_another_project_stops_it_and_its_strokes_do_not_join(desk, docks, tmp_path):
+    annotate, train = docks
+    press_live(desk, train)
+    paint(desk, annotate, 1, [(20, 30), (90, 60)])
+    paint(desk, annotate, 2, [(20, 250), (90, 280)])
+    desk.qtbot.waitUntil(lambda: mask(desk).any(), timeout=120_000)
+    before = desk.session.project.path
+    desk.session.new_project(tmp_path / "other.convnet")
+    assert not train.live_training.is_on
+    desk.qtbot.waitUntil(lambda: train.training.state == "idle", timeout=60_000)
+    assert not layers_of(desk.viewer, "live-mask")
+    assert desk.session.project.path != before
+    assert desk.session.project.runs() == ()
+
+
 def test_live_without_anything_to_paint_on_says_what_to_do(desk):
     train = desk.open_dock("Train")
     desk.session.set_task("segment")

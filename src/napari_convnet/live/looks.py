@@ -42,8 +42,8 @@ class Looks:
     ----------
     source
         Says what is in view.
-    normalisation
-        Of the images.
+    n_channels, normalisation
+        Of the images; those with other channels are not predicted.
     device
         Where networks compute.
     clock
@@ -53,11 +53,12 @@ class Looks:
     def __init__(
         self,
         source: LiveSource,
+        n_channels: int,
         normalisation: Normalisation,
         device: torch.device,
         clock: Clock,
     ) -> None:
-        self._source, self._normalisation = source, normalisation
+        self._source, self._n_channels, self._normalisation = source, n_channels, normalisation
         self._device, self._clock = device, clock
         self._plane: tuple[Hashable, OpenPlane] | None = None
         self._view: InView | None = None
@@ -120,6 +121,8 @@ class Looks:
         if self._plane is None or self._plane[0] != view.key:
             self._plane = (view.key, OpenPlane(view.open(), self._normalisation))
         plane = self._plane[1]
+        if plane.image.n_channels != self._n_channels:
+            return
         for tile in tiles_in_view(plane.shape, view.window, self._shown):
             if stop.is_set() or self._source.view is not view:
                 return

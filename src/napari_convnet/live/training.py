@@ -98,7 +98,9 @@ class _Trainer:
         self._random = torch.Generator().manual_seed(request.settings.seed)
         self._augmentation = AugmentationSettings.of(request.settings)
         self._clock = Clock()
-        self._looks = Looks(source, request.normalisation, device, self._clock)
+        self._looks = Looks(
+            source, len(request.channels), request.normalisation, device, self._clock
+        )
         self._joined_at_step = 0
         self._joined: list[dict[str, Any]] = []
         self.network: LiveNetwork | None = None

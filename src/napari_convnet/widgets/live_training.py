@@ -43,8 +43,8 @@ class LiveTraining(QObject):
         Whose button it is.
     session
         Its strokes, classes and viewer.
-    begin
-        Starts the training: called with where it looks and the channels' names.
+    begin, stop
+        Start the training, called with where it looks and the channels' names, and stop it.
     """
 
     def __init__(
@@ -52,9 +52,10 @@ class LiveTraining(QObject):
         dock: QWidget,
         session: Session,
         begin: Callable[[LiveDesk, tuple[str, ...]], None],
+        stop: Callable[[], None],
     ) -> None:
         super().__init__(dock)
-        self._session, self._begin = session, begin
+        self._session, self._begin, self._stop = session, begin, stop
         self.button = push_button("Live", _TIP, self.start)
         self.uncertainty = QCheckBox("Show where the network is unsure")
         self.uncertainty.setToolTip(
@@ -83,6 +84,7 @@ class LiveTraining(QObject):
         session.classes_changed.connect(self._strokes_changed)
         session.source_changed.connect(self._look.start)
         session.tool_changed.connect(self._tool_changed)
+        session.project_changed.connect(self._project_changed)
         viewer = session.viewer
         self._events = (
             (viewer.layers.events.removed, self._ask),
@@ -138,11 +140,19 @@ class LiveTraining(QObject):
         if self._is_wanted and self._session.active_tool is not None:
             self.start()
 
+    def _project_changed(self) -> None:
+        """Stop before strokes of another project could join."""
+        if self.is_on and self._session.project is not self._task.project:
+            self.end()
+            self.remove()
+            self._stop()
+
     def end(self) -> None:
         """Stop listening: the training is over. What it showed last stays until `remove`."""
         self._draw()
         self.desk = None
         self._look.stop()
+        self._drawing.stop()
         self.uncertainty.hide()
 
     def remove(self) -> None:

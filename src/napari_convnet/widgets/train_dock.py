@@ -75,7 +75,7 @@ class TrainDock(Dock):
         )
         self.stop_button = push_button("Stop", "Stop and keep the best model so far.", self.stop)
         self.resume_bar = ResumeBar(self.session)
-        self.live_training = LiveTraining(self, self.session, self._start_live)
+        self.live_training = LiveTraining(self, self.session, self._start_live, self.stop)
         self.bar = QProgressBar()
         self.bar.setAccessibleName("Training progress")
         self.bar.setTextVisible(False)
