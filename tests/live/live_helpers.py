@@ -32,6 +32,8 @@ class Painter:
         self.version = 0
         self.view: InView | None = None
         self.opened: list[int] = []
+        #: Number of times that images were closed and opened again, which gives them other keys.
+        self.n_reopened = 0
 
     def paint(self, value: int, rows: slice, columns: slice, key: int = 0) -> None:
         self.painted[key] = self.painted[key].copy()
@@ -43,7 +45,7 @@ class Painter:
         self.version += 1
 
     def look(self, key: int, rows: slice, columns: slice) -> None:
-        self.view = InView(key, lambda: self._open(key), (rows, columns))
+        self.view = InView((key, self.n_reopened), lambda: self._open(key), (rows, columns))
 
     def look_at_all(self, key: int = 0) -> None:
         height, width = self.images[key].shape
@@ -54,9 +56,18 @@ class Painter:
         return self.images[key]
 
     def read(self) -> LiveStrokes:
-        parts = [p for key, labels in self.painted.items() for p in split_strokes(key, labels)]
-        opening = {key: lambda key=key: self._open(key) for key in self.images}
-        return LiveStrokes(opening, parts, self.classes)
+        keys = {key: (key, self.n_reopened) for key in self.images}
+        parts = [
+            p for key, labels in self.painted.items() for p in split_strokes(keys[key], labels)
+        ]
+        opening = {keys[key]: lambda key=key: self._open(key) for key in self.images}
+        return LiveStrokes(
+            opening, parts, self.classes, {known: key for key, known in keys.items()}
+        )
+
+    def reopen(self) -> None:
+        self.n_reopened += 1
+        self.version += 1
 
 
 def request(channels=("grey",), **settings) -> LiveRequest:

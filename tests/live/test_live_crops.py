@@ -61,6 +61,31 @@ def test_images_with_other_channels_are_left_out_with_a_reason():
     painter.paint(1, slice(0, 5), slice(0, 5))
     painter.paint(2, slice(90, 95), slice(0, 5))
     painter.paint(2, slice(0, 5), slice(0, 5), key=1)
-    assert {part.image for part in crops.update(painter.read())} == {0}
+    assert {part.image for part in crops.update(painter.read())} == {(0, 0)}
     [note] = crops.notes
     assert "'colour' has 3 channels, not 1" in note
+
+
+def test_what_was_learned_is_not_new_again_after_reopening_or_undo():
+    painter, crops = Painter(bright_quarters()), PaintedCrops(32, ("grey",), PERCENTILES)
+    painter.paint(1, slice(10, 12), slice(10, 30))
+    crops.update(painter.read())
+    painter.reopen()
+    assert crops.update(painter.read()) == []
+    painter.paint(0, slice(10, 12), slice(10, 30))
+    crops.update(painter.read())
+    painter.paint(1, slice(10, 12), slice(10, 30))
+    assert crops.update(painter.read()) == []
+    painter.paint(2, slice(10, 12), slice(10, 30))
+    assert [np.count_nonzero(part.labels) for part in crops.update(painter.read())] == [40]
+
+
+def test_of_too_many_tiles_the_first_are_learned(monkeypatch):
+    monkeypatch.setattr("napari_convnet.live.crops._MOST_PARTS", 2)
+    image = CleanImage(np.random.default_rng(0).random((1, 1100, 1100), np.float32), None, "large")
+    painter, crops = Painter(image), PaintedCrops(32, ("grey",), PERCENTILES)
+    for k in range(4):
+        painter.paint(1 + k % 2, slice(10, 12), slice(256 * k + 10, 256 * k + 20))
+    assert [part.origin for part in crops.update(painter.read())] == [(0, 0), (0, 256)]
+    assert len(crops.samples(painter.read()).images) == 2
+    assert "2 painted parts are left out" in crops.notes[0]

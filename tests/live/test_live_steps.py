@@ -10,6 +10,7 @@ import pytest
 import torch
 from live_helpers import Painter, bright_quarters, finish, go_on_until, request
 
+from napari_convnet.classes import make_classes
 from napari_convnet.errors import UserError
 from napari_convnet.images import CleanImage
 from napari_convnet.live import LivePart, Looked, StrokesJoined, WaitingForStrokes
@@ -41,7 +42,7 @@ def painter():
 def painted_by(events, key=0, shape=(128, 128)) -> np.ndarray:
     classes = np.zeros(shape, np.uint8)
     for event in events:
-        if isinstance(event, LivePart) and event.key == key:
+        if isinstance(event, LivePart) and event.key[0] == key:
             (row, column), (height, width) = event.origin, event.classes.shape
             classes[row : row + height, column : column + width] = event.classes
     return classes
@@ -88,15 +89,35 @@ def test_a_class_that_is_added_while_it_trains_is_learned_and_the_others_stay(pa
     steps = train_live(painter, request(), stop=stop)
     go_on_until(steps, lambda event: isinstance(event, Looked) and event.agreement > 0.99)
     painter.name_classes("dark", "bright", "brightest")
+    go_on_until(
+        steps, lambda event: isinstance(event, StrokesJoined)
+    )  # of the class, not yet of strokes
     painter.paint(3, slice(100, 104), RIGHT)
     joined = go_on_until(steps, lambda event: isinstance(event, StrokesJoined))[-1]
-    assert joined.n_scored == 0  # it does not know that class yet
+    assert joined.n_pixels == 4 * 55
+    assert joined.n_scored == 0  # what is shown does not know that class yet
     events = go_on_until(steps, lambda event: isinstance(event, Looked) and event.agreement > 0.99)
     shown = painted_by(events)
     assert (shown[BOTTOM, RIGHT] == 3).mean() > 0.8
     assert (shown[TOP, LEFT] == 1).mean() > 0.8
     model = finish(steps, stop)
     assert [each.name for each in model.card.classes] == ["dark", "bright", "brightest"]
+
+
+@pytest.mark.parametrize(
+    ("now", "is_known"),
+    [
+        (("a", "b"), True),
+        (("x", "b"), True),
+        (("a", "b", "c"), True),
+        (("b", "c"), False),
+        (("b", "a"), False),
+    ],
+)
+def test_only_renamed_and_added_classes_keep_their_values(painter, now, is_known):
+    painter.name_classes("a", "b")
+    network = LiveNetwork(request(), samples(painter), torch.device("cpu"))
+    assert network.knows(make_classes(now)) == is_known
 
 
 def test_classes_that_change_places_take_what_was_learned_with_them(painter, stop):
@@ -122,7 +143,7 @@ def test_another_view_is_predicted_before_the_next_stroke_is_learned(painter, st
     painter.look(1, slice(0, 40), slice(0, 40))
     events = go_on_until(steps, lambda event: isinstance(event, Looked))
     assert sum(isinstance(event, BatchFinished) for event in events) <= 1
-    assert {event.key for event in events if isinstance(event, LivePart)} == {1}
+    assert {event.key[0] for event in events if isinstance(event, LivePart)} == {1}
     finish(steps, stop)
 
 

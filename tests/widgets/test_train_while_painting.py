@@ -8,8 +8,12 @@ from dock_helpers import press
 from qtpy.compat import isalive
 
 from napari_convnet.live.training import REST_STEPS
+from napari_convnet.settings import TrainingSettings
 from napari_convnet.widgets.layers import layer_id, mark_of
 from napari_convnet.widgets.source import Source
+from napari_convnet.widgets.training_data import AnnotatedPlane
+from napari_convnet.widgets.training_job import TrainingRequest
+from napari_convnet.widgets.training_runner import without_learned
 
 
 @pytest.fixture
@@ -150,6 +154,41 @@ def test_it_pauses_rests_and_ends_with_its_dock(desk, docks, monkeypatch):
     desk.close_dock(train)
     desk.wait_until_idle()
     assert not layers_of(desk.viewer, "live-mask")
+
+
+def test_held_out_images_teach_nothing_and_a_learned_one_is_no_test(desk, docks):
+    annotate, train = docks
+    press_live(desk, train)
+    paint(desk, annotate, 1, [(20, 30), (90, 60)])
+    annotate.active_tool.save()
+    project, source = desk.session.project, train.live_training.desk
+    [image] = project.images()
+    for split, is_learned in (("test", False), ("validation", False), ("training", True)):
+        project.set_split(image.id, split)
+        desk.session.annotations_changed.emit()
+        assert bool(source.read().painted) == is_learned
+    request = TrainingRequest(
+        "segment", (), (), "unet", TrainingSettings(), frozenset(), 0, "none", "live", live=source,
+        test_planes=tuple(AnnotatedPlane(None, *[np.empty(0)] * 3, image_id=k) for k in (image.id, 99)),
+    )  # fmt: skip
+    assert [plane.image_id for plane in without_learned(request).test_planes] == [99]
+
+
+def test_pressed_twice_it_is_the_same_training(desk, docks):
+    _, train = docks
+    press_live(desk, train)
+    first = train.live_training.desk
+    desk.session.do("train_live")
+    train.live_training.start()
+    assert train.live_training.desk is first
+
+
+def test_live_that_waited_for_an_image_does_not_begin_with_another_tool(desk, docks):
+    annotate, train = docks
+    train.live_training._wanted = ("an image that could not be opened",)
+    desk.use_tool(annotate, "paint_strokes")
+    assert not train.live_training.is_on
+    assert train.live_training._wanted == ()
 
 
 def test_another_project_stops_it_and_its_strokes_do_not_join(desk, docks, tmp_path):

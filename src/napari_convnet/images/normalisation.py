@@ -83,7 +83,10 @@ class Normalisation:
 def thin_out(image: np.ndarray) -> np.ndarray:
     """Return evenly spread pixels ``(C, N)`` of an image ``(C, Y, X)``, all of a small one."""
     flat = image.reshape(len(image), -1)
-    return flat[:, :: -(-flat.shape[1] // _MOST_MEASURED)]
+    step = -(-flat.shape[1] // _MOST_MEASURED)
+    return flat[
+        :, :: step if step == 1 else step | 1
+    ]  # an odd step does not stay in the same columns
 
 
 def _floor_std(std: np.ndarray, mean: np.ndarray) -> np.ndarray:

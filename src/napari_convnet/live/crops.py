@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,8 +17,8 @@ from napari_convnet.samples.areas import Areas
 
 #: A plane of so many pixels is kept whole; of a larger one, what lies around its strokes.
 _WHOLE = 1024**2
-#: Crops that are kept, of about 150,000 pixels each where planes are large.
-_MOST_CROPS = 600
+#: Painted tiles that are learned from, the first ones; of a large plane each keeps about 150,000 pixels.
+_MOST_PARTS = 600
 
 _Window = tuple[slice, slice]
 
@@ -90,7 +90,7 @@ class PaintedCrops:
     def update(self, strokes: LiveStrokes) -> list[PaintedPart]:
         """Take over the strokes of now; returns the pixels that are new, or have another class than before."""
         by_plane: dict[Hashable, list[PaintedPart]] = {}
-        for part in strokes.painted:
+        for part in strokes.painted[:_MOST_PARTS]:
             by_plane.setdefault(part.image, []).append(part)
         crops: dict[tuple[Hashable, int, int], _Crop] = {}
         notes: dict[Hashable, str] = {}
@@ -99,17 +99,13 @@ class PaintedCrops:
                 crops.update(self._crops_of(key, parts, strokes))
             except UserError as error:
                 notes[key] = f"An image is left out: {error.message}"
-        if len(crops) > _MOST_CROPS:
-            notes[""] = (
-                f"{len(crops) - _MOST_CROPS:,} painted parts are left out: there are too many to keep."
-            )
-            crops = dict(list(crops.items())[-_MOST_CROPS:])
+        n_more = len(strokes.painted) - _MOST_PARTS
+        if n_more > 0:
+            notes[""] = f"{n_more:,} painted parts are left out: there are too many to keep."
         self._crops, self.notes = crops, tuple(notes.values())
-        used = [part for part in strokes.painted if part.image not in notes]
+        used = [p for p in strokes.painted[:_MOST_PARTS] if p.image not in notes]
         self.n_planes = len({part.image for part in used})
-        new = list(self._new_pixels(used))
-        self._known = {(part.image, part.origin): part.labels for part in used}
-        return new
+        return list(self._new_pixels(used, strokes.lasting))
 
     def samples(self, strokes: LiveStrokes) -> SegmentationSet | None:
         """Return what is painted as a training set, of which nothing is held out; None without two classes."""
@@ -160,15 +156,16 @@ class PaintedCrops:
             )
         return plane
 
-    def _new_pixels(self, parts: Sequence[PaintedPart]) -> Iterator[PaintedPart]:
+    def _new_pixels(
+        self, parts: Sequence[PaintedPart], lasting: Mapping[Hashable, Hashable]
+    ) -> Iterator[PaintedPart]:
+        """Yield what differs from the last class that was learned there; what was rubbed out is not forgotten."""
         for part in parts:
-            before = self._known.get((part.image, part.origin))
-            if before is part.labels:
-                continue
-            is_new = part.labels > 0
-            if before is not None and before.shape == part.labels.shape:
-                is_new &= part.labels != before
+            place = (lasting.get(part.image, part.image), part.origin)
+            before = self._known.get(place, np.zeros_like(part.labels))
+            is_new = (part.labels > 0) & (part.labels != before)
             if is_new.any():
+                self._known[place] = np.where(part.labels > 0, part.labels, before)
                 yield replace(part, labels=np.where(is_new, part.labels, 0))
 
 

@@ -29,11 +29,15 @@ class LiveStrokes:
         What is painted, tile by tile.
     classes
         Names and colours; value k is the k-th.
+    lasting
+        For each plane what stays the same when its image is closed or opened again, which changes its key; a plane
+        that is not named here keeps its key.
     """
 
     images: Mapping[Hashable, OpenPlane]
     painted: Sequence[PaintedPart]
     classes: tuple[ClassInfo, ...]
+    lasting: Mapping[Hashable, Hashable] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -63,7 +64,7 @@ class Looks:
         self._plane: tuple[Hashable, OpenPlane] | None = None
         self._view: InView | None = None
         self._shown: nn.Module | None = None
-        self._shown_agreement = 0.0
+        self._shown_agreement, self._n_known = 0.0, 0
         self._looked_at, self._took, self._news_at = clock.seconds, 0.0, clock.seconds
 
     def expect_news(self) -> None:
@@ -99,6 +100,7 @@ class Looks:
         agreed = agreement(network.averaged, network.samples, self._device)
         if self._is_good(agreed):
             self._shown, self._shown_agreement = network.snapshot(), agreed
+            self._n_known = len(network.samples.classes)
         elif self._shown is None or view is self._view:
             self._looked_at, self._took = self._clock.seconds, 0.0
             return
@@ -134,23 +136,20 @@ class Looks:
             )  # fmt: skip
 
     def count_right(
-        self, new: Sequence[PaintedPart], strokes: LiveStrokes, n_known: int
+        self, new: Sequence[PaintedPart], strokes: LiveStrokes
     ) -> tuple[tuple[int, int], ...]:
-        """Count new pixels of each class and those that the network that is shown has right.
-
-        Of the first ``n_known`` classes only: the others it cannot know yet.
-        """
+        """Count new pixels of each class that the network knows that is shown, and those that it has right."""
         if self._shown is None or not new:
             return ()
-        found, painted = [], []
+        found, painted = [np.empty(0, np.uint8)], [np.empty(0, np.uint8)]
+        opened = dict([] if self._plane is None else [self._plane])
         for part in new:
             values = part.labels[part.labels > 0]
-            said = classes_at(self._shown, self._open(part.image, strokes), part, self._device)
-            found.append(said[values <= n_known])
-            painted.append(values[values <= n_known])
+            with suppress(UserError):  # what cannot be read any more is not scored
+                if part.image not in opened:
+                    plane = OpenPlane(strokes.images[part.image](), self._normalisation)
+                    opened = {part.image: plane}  # one at a time
+                said = classes_at(self._shown, opened[part.image], part, self._device)
+                found.append(said[values <= self._n_known])
+                painted.append(values[values <= self._n_known])
         return count_right(found, painted, len(strokes.classes))
-
-    def _open(self, key: Hashable, strokes: LiveStrokes) -> OpenPlane:
-        if self._plane is not None and self._plane[0] == key:
-            return self._plane[1]
-        return OpenPlane(strokes.images[key](), self._normalisation)

@@ -142,8 +142,11 @@ class LiveNetwork:
         """Return whether its class values still mean the same: classes were renamed or added at most."""
         before = [info.name for info in self.samples.classes]
         now = [info.name for info in classes]
-        if len(now) == len(before):
-            return now == before or set(now) != set(before)
+        if len(now) == len(before):  # a name that is elsewhere now has moved
+            return all(
+                new == old or (new not in before and old not in now)
+                for old, new in zip(before, now, strict=True)
+            )
         return now[: len(before)] == before
 
     def learn_from(self, samples: SegmentationSet) -> None:

@@ -21,6 +21,7 @@ from napari_convnet.live.events import (
 )
 from napari_convnet.live.looks import Looks
 from napari_convnet.live.network import LiveNetwork, LiveRequest
+from napari_convnet.memory import free_memory
 from napari_convnet.model_file import Model
 from napari_convnet.networks import count_parameters
 from napari_convnet.progress import Progress
@@ -83,6 +84,7 @@ def train_live(
     try:
         yield from trainer.go_on_until(stop, pause)
     except Exception as error:
+        free_memory(trainer.network.device)  # it may have run out
         raise TrainingInterrupted(trainer.model("failed"), 0) from error
     return trainer.model(trainer.ended_by)
 
@@ -156,7 +158,7 @@ class _Trainer:
             self.network = LiveNetwork(self._request, samples, self._device)
         else:
             if self.network.knows(samples.classes):
-                rights = self._looks.count_right(new, strokes, len(self.network.samples.classes))
+                rights = self._looks.count_right(new, strokes)
             else:  # class values mean something else now
                 self._looks.forget()
             self.network.learn_from(samples)

@@ -34,7 +34,10 @@ def explain(error: BaseException, description: str) -> Failure:
     """Put an exception of the job called ``description`` (such as "Training") into words."""
     if is_interrupted_training(error):
         cause = explain(error.__cause__, description)
-        kept = f"Your annotations are safe, and the model of epoch {error.epoch} is kept."
+        model = (
+            f"the model of epoch {error.epoch}" if error.epoch else "what was learned until then"
+        )
+        kept = f"Your annotations are safe, and {model} is kept."
         return replace(cause, text=cause.text.replace("Your annotations are safe.", kept))
     if isinstance(error, UserError):
         return Failure(error.code, error.message, error.details)

@@ -28,6 +28,8 @@ class LiveDesk:
     def __init__(self, task: StrokeTask, classes: tuple[ClassInfo, ...]) -> None:
         self._now = task, classes
         self._strokes = KnownStrokes()
+        #: Numbers of the images whose strokes were ever learned: none of them can be tested on.
+        self.learned: set[int] = set()
         self.view: InView | None = None
         self.show(task)
 
@@ -57,5 +59,7 @@ class LiveDesk:
         planes = [
             found for found in self._strokes.planes(task) if found.record.split not in _HELD_OUT
         ]
+        self.learned |= {found.record.id for found in planes}
         painted = tuple(part for found in planes for part in found.parts)
-        return LiveStrokes(openers(task, planes), painted, classes)
+        lasting = {found.key: (found.record.id, found.plane) for found in planes}
+        return LiveStrokes(openers(task, planes), painted, classes, lasting)

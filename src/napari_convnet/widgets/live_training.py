@@ -16,6 +16,7 @@ from napari_convnet.widgets.controls import push_button, text_line
 from napari_convnet.widgets.live_source import LiveDesk
 from napari_convnet.widgets.messages import guarded
 from napari_convnet.widgets.open_image import OpenImage
+from napari_convnet.widgets.paint_tool import PaintTool
 from napari_convnet.widgets.planes import planes_of
 from napari_convnet.widgets.project_strokes import StrokeTask, make_task
 from napari_convnet.widgets.session import Session
@@ -44,14 +45,14 @@ class LiveTraining(QObject):
     session
         Its strokes, classes and viewer.
     begin, stop
-        Start the training, called with where it looks and the channels' names, and stop it.
+        Start the training, called with where it looks and the channels' names, if none runs; and stop it.
     """
 
     def __init__(
         self,
         dock: QWidget,
         session: Session,
-        begin: Callable[[LiveDesk, tuple[str, ...]], None],
+        begin: Callable[[LiveDesk, tuple[str, ...]], bool],
         stop: Callable[[], None],
     ) -> None:
         super().__init__(dock)
@@ -70,7 +71,8 @@ class LiveTraining(QObject):
         self._task: StrokeTask | None = None
         self._tiles: list[LivePart] = []
         self._joined: list[StrokesJoined] = []
-        self._n_changes, self._is_wanted = 0, False
+        self._n_changes = 0
+        self._wanted: tuple[str, ...] = ()  # layers of the image that is being opened for it
         self._look, self._drawing = QTimer(self), QTimer(self)
         for timer, interval, slot in (
             (self._look, _DELAY_MILLISECONDS, self._look_again),
@@ -105,6 +107,7 @@ class LiveTraining(QObject):
             event.disconnect(slot)
         self.end()
         self.remove()
+        self._wanted = ()
 
     # The beginning and the end ----------------------------------------------------------------
 
@@ -114,31 +117,39 @@ class LiveTraining(QObject):
 
     def _start(self) -> None:
         image = self._image()
-        if image is None:
-            self._is_wanted = True  # the image is looked at in the background
+        if image is None or not self._is_painted(image.source.image_ids):
+            self._wanted = self._session.source.image_ids  # it is looked at in the background
             if not self._session.do("paint_strokes"):
-                self._is_wanted = False
+                self._wanted = ()
                 raise UserError(
                     "CN-406",
                     "There is nothing to paint on yet. Open the Annotate dock, choose an image and press Paint "
                     "strokes; then press Live.",
                 )
             return
-        self._is_wanted = False
+        self._wanted = ()
         self._session.save_tools()
         task = self._task_of(image)
         plane = planes_of(self._session.viewer, Source(image.source.image_ids), axes=0).arrays(0)
         desk = LiveDesk(task, self._session.classes_of("segment"))
+        if not self._begin(desk, plane.channel_names):
+            return
         self._joined.clear()
-        self._begin(desk, plane.channel_names)
         self.desk, self._task = desk, task
         self.words.setText("Paint strokes of each class: they are learned as they come.")
         self.words.show()
         self.uncertainty.show()
 
     def _tool_changed(self) -> None:
-        if self._is_wanted and self._session.active_tool is not None:
+        if self._session.active_tool is None or not self._wanted:
+            return
+        wanted, self._wanted = self._wanted, ()
+        if self._is_painted(wanted):
             self.start()
+
+    def _is_painted(self, layers: tuple[str, ...]) -> bool:
+        tool = self._session.active_tool
+        return isinstance(tool, PaintTool) and tool.image.source.image_ids == layers
 
     def _project_changed(self) -> None:
         """Stop before strokes of another project could join."""
@@ -223,6 +234,7 @@ class LiveTraining(QObject):
 
     def _draw(self) -> None:
         tiles, self._tiles = self._tiles, []
+        tiles = [tile for tile in tiles if self._task and tile.key == self._task.shown]
         if not tiles or self._task is None or QApplication.instance() is None:
             return
         self._paste(self._classes, tiles)

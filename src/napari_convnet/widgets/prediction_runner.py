@@ -16,11 +16,12 @@ from napari_convnet.classes import ClassInfo
 from napari_convnet.errors import UserError
 from napari_convnet.progress import Progress
 from napari_convnet.settings import ObjectSettings
-from napari_convnet.widgets.axes import known_axes
+from napari_convnet.widgets.axes import file_of, known_axes
 from napari_convnet.widgets.background import JobResult, MakeSteps
 from napari_convnet.widgets.growing_mask import GrowingMask, view_centre
 from napari_convnet.widgets.image_notes import new_notes
 from napari_convnet.widgets.job_slot import JobSlot
+from napari_convnet.widgets.layers import layer_id
 from napari_convnet.widgets.messages import guarded
 from napari_convnet.widgets.objects_job import options_for
 from napari_convnet.widgets.planes import Planes, planes_of
@@ -92,7 +93,7 @@ class PredictionRunner(QObject):
             settings = replace(
                 settings,
                 centre=view_centre(viewer, image),
-                result_path=self._result_path(image.name, arrays.plane),
+                result_path=self._result_path(image, arrays.plane),
             )
             if self.takes_all_planes and image.ndim > 2:
                 self._run_stack(planes_of(viewer, source), image, source, model, options, after)
@@ -106,10 +107,11 @@ class PredictionRunner(QObject):
         classes = tuple(ClassInfo(entry.name, entry.colour) for entry in model.card.classes)
         self._growing = GrowingMask(self._session.viewer, image, plane, classes)
 
-    def _result_path(self, image_name: str, plane: tuple[int, ...]) -> Path:
+    def _result_path(self, image: Image, plane: tuple[int, ...]) -> Path:
         project = self._session.project
         folder = read_preferences().project_folder
-        return result_path(project.path if project else None, folder, image_name, plane)
+        identity = file_of(image) or layer_id(image)
+        return result_path(project.path if project else None, folder, image.name, identity, plane)
 
     def _run_stack(self, planes, image: Image, source: Source, model, options, after: str) -> None:
         letters = known_axes(image)[: image.ndim - 2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -13,10 +14,14 @@ _LONGEST = 40
 
 
 def result_path(
-    project: Path | None, folder: Path, image_name: str, plane: tuple[int, ...]
+    project: Path | None, folder: Path, image_name: str, image_id: str, plane: tuple[int, ...]
 ) -> Path:
-    """Return where a mask goes that does not fit into the memory: beside the project, without one into a folder."""
+    """Return where a mask goes that does not fit into the memory: beside the project, without one into a folder.
+
+    ``image_id`` tells images of one name apart, so that none takes the place of another's mask.
+    """
     image = _UNSAFE.sub("_", image_name).strip("_ ")[:_LONGEST].strip() or "image"
+    image = f"{image} {zlib.crc32(image_id.encode()):08x}"
     where = "".join(f" {index}" for index in plane)
     if project is None:
         return folder / f"{image}{where} mask.zarr"

@@ -176,7 +176,7 @@ class Session(ClassEditing, QObject):
         self._put_tools_away()
         self.close_project()
         self.history.clear()
-        self.project, self.prediction = project, None
+        self.project = project
         self.project_changed.emit()
         self.classes_changed.emit()
         self.annotations_changed.emit()

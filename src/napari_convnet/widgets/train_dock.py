@@ -194,7 +194,8 @@ class TrainDock(Dock):
 
     def train_live(self) -> None:
         """Train while strokes are painted."""
-        self.live_training.start()
+        if self.training.state == "idle":
+            self.live_training.start()
 
     def pause(self) -> None:
         """Let the training wait, or go on after it waited."""
@@ -237,14 +238,15 @@ class TrainDock(Dock):
         """Return what to train, as the dock shows it."""
         return training_request(self.session, self.form, self.folder_panel, self.mode_form.mode)
 
-    def _start_live(self, desk: LiveDesk, channels: tuple[str, ...]) -> None:
+    def _start_live(self, desk: LiveDesk, channels: tuple[str, ...]) -> bool:
         if self.training.state != "idle":
-            return
+            return False
         request = self.form.start_from.complete(
             live_request(self.session, self.form, desk, channels)
         )
         self._show_begin("segment", "", score=("share right", False))
         self.training.start(request, self.form.record(), self._on_progress, self._on_done)
+        return True
 
     def _on_progress(self, events: tuple[Progress, ...]) -> None:
         self.live.take(events)

@@ -166,6 +166,8 @@ class TrainingRunner(QObject):
         request = make_request()
         steps = folder_training_steps if isinstance(request, FolderRequest) else training_steps
         trained = yield from steps(request, EitherStop(self._person_stop, stop), control)
+        if isinstance(request, TrainingRequest):
+            request = without_learned(request)
         # The job itself is stopped when its dock or napari closes; after the training, to leave out the test.
         if trained is None or stop.is_set() or not getattr(request, "test_planes", ()):
             return trained
@@ -261,6 +263,14 @@ class TrainingRunner(QObject):
         self._is_saving = True
         self._session.write(write, written, "keeping the model in the project")
         self.changed.emit()
+
+
+def without_learned(request: TrainingRequest) -> TrainingRequest:
+    """Return a request without test images that a live training learned from before they were set to test."""
+    if request.live is None:
+        return request
+    kept = (plane for plane in request.test_planes if plane.image_id not in request.live.learned)
+    return replace(request, test_planes=tuple(kept))
 
 
 def with_planes(request: Request, test: tuple[AnnotatedPlane, ...]) -> Request:

@@ -118,7 +118,8 @@ def apply_to_images(
     with Journal(output, run, start_over=start_over) as journal:
         made_from = {path: _made_from(kind, path) for path in files}
         to_do = [path for path in files if not journal.is_done(path, made_from[path])]
-        skipped = [path for path in files if path not in set(to_do)]
+        is_to_do = set(to_do)
+        skipped = [path for path in files if path not in is_to_do]
         problems: dict[Path, str] = {}
         if skipped:
             yield _skipped(journal, kind, skipped, len(to_do))

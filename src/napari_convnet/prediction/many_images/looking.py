@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,19 +63,32 @@ def read_result(
     UserError
         CN-634 for a file that cannot be read any more, CN-649 if there is no result of this image.
     """
-    columns, rows = _lines_of(path, folder)
+    line = _line_of(path, folder)
     pixels, axes = _read_pixels(model, path)
     first = FrameFolder(path).files[0] if path.is_dir() else path
     class_map, objects = (
-        _read_if_there(folder / f"{path.stem}_{what}.tif") for what in ("classes", "objects")
+        _read_if_named(folder, f"{path.stem}_{what}.tif", line["files"])
+        for what in ("classes", "objects")
     )
     if labels is not None:
         objects = read_labels(labels)
-    return AppliedResult(pixels, axes, pixel_size_um(first), class_map, objects, columns, rows)
+    return AppliedResult(
+        pixels, axes, pixel_size_um(first), class_map, objects, line["columns"], line["rows"]
+    )
 
 
-def _read_if_there(path: Path) -> np.ndarray | None:
-    return read_labels(path) if path.is_file() else None
+def _read_if_named(folder: Path, name: str, files: Sequence[str]) -> np.ndarray | None:
+    """Read a file that this result consists of; another model may have left one of that name."""
+    if name not in files:
+        return None
+    if not (folder / name).is_file():
+        raise _gone(name, folder)
+    return read_labels(folder / name)
+
+
+def _gone(name: str, folder: Path) -> UserError:
+    text = f"There is no result of '{name}' in '{folder}' any more. Apply the model again."
+    return UserError("CN-649", text)
 
 
 def _read_pixels(model: Model, path: Path) -> tuple[np.ndarray, str]:
@@ -89,8 +103,8 @@ def _read_pixels(model: Model, path: Path) -> tuple[np.ndarray, str]:
     return array, "TYX"
 
 
-def _lines_of(path: Path, folder: Path) -> tuple[list[str], list[list[Any]]]:
-    """Return the columns and lines of an image: the last ones that were written."""
+def _line_of(path: Path, folder: Path) -> dict[str, Any]:
+    """Return what the journal says of an image: the last that was written."""
     begin = json.dumps({"image": str(path.resolve())}, ensure_ascii=False).encode()[:-1] + b","
     found = None
     try:
@@ -101,9 +115,5 @@ def _lines_of(path: Path, folder: Path) -> tuple[list[str], list[list[Any]]]:
     except OSError:
         found = None
     if found is None:
-        raise UserError(
-            "CN-649",
-            f"There is no result of '{path.name}' in '{folder}' any more. Apply the model again.",
-        )
-    line = json.loads(found)
-    return line["columns"], line["rows"]
+        raise _gone(path.name, folder)
+    return json.loads(found)
