@@ -144,8 +144,8 @@ def test_a_chunk_that_raises_ends_a_prediction_whose_finished_part_is_shown(desk
     assert [place in message for message in desk.messages] == [True]
     mask = mask_of(desk, layer)
     assert mask.shape == strip.shape
-    assert (mask[:1024] > 0).all()
-    assert not mask[2000:].any()
+    assert 0 < (mask > 0).mean() < 1
+    assert not mask[1800:2400].any()
     faults.clear()
     assert "cannot be read" not in predict_now(desk, predict)
     assert (mask_of(desk, layer) > 0).all()
@@ -172,8 +172,7 @@ def test_a_store_that_vanishes_while_predicting_does_the_same(desk, segmenter, s
     assert "No array found in store" in text
     assert len(desk.messages) == 1
     mask = mask_of(desk, layer)
-    assert (mask[:512] > 0).all()
-    assert not mask[-500:].any()
+    assert 0 < (mask > 0).mean() < 1
 
 
 def test_a_small_lazy_image_is_predicted_as_the_same_pixels_in_memory(

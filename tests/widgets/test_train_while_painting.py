@@ -10,10 +10,10 @@ from qtpy.compat import isalive
 from napari_convnet.live.training import REST_STEPS
 from napari_convnet.settings import TrainingSettings
 from napari_convnet.widgets.layers import layer_id, mark_of
+from napari_convnet.widgets.project_test import without_learned
 from napari_convnet.widgets.source import Source
 from napari_convnet.widgets.training_data import AnnotatedPlane
 from napari_convnet.widgets.training_job import TrainingRequest
-from napari_convnet.widgets.training_runner import without_learned
 
 
 @pytest.fixture

@@ -36,6 +36,7 @@ from napari_convnet.prediction.many_images import (
     ApplyOptions,
     ImagesApplied,
     apply_to_images,
+    check_options,
     list_sources,
 )
 from napari_convnet.progress import Progress, told_as
@@ -73,6 +74,7 @@ def predict_files(
 ) -> None:
     """Apply a model to image files; a file that cannot be used is named and the rest goes on."""
     model = load_model(model_path)
+    check_options(model, options)
     if options.labels is not None:
         list_images(options.labels)  # refused before anything is made
     files = list_sources(model, inputs, output, options.labels)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from napari_convnet.devices import choose_device, use_all_cores
 from napari_convnet.errors import UserError
+from napari_convnet.instant import PaintedPart
 from napari_convnet.live.crops import PaintedCrops
 from napari_convnet.live.events import (
     LiveSource,
@@ -105,6 +106,7 @@ class _Trainer:
         )
         self._joined_at_step = 0
         self._joined: list[dict[str, Any]] = []
+        self._waiting: list[PaintedPart] = []  # new strokes, until there are two classes
         self.network: LiveNetwork | None = None
         self.ended_by, self._problem = "stopped", ""
 
@@ -149,10 +151,11 @@ class _Trainer:
             return
         self._version = version
         strokes = self._source.read()
-        new = self._crops.update(strokes)
+        self._waiting += self._crops.update(strokes)
         samples = self._crops.samples(strokes)
         if samples is None:  # nothing yet, or everything was undone: what was learned stays
             return
+        new, self._waiting = self._waiting, []
         rights: tuple[tuple[int, int], ...] = ()
         if self.network is None:
             self.network = LiveNetwork(self._request, samples, self._device)

@@ -62,6 +62,7 @@ class LiveTraining(QObject):
         self.uncertainty.setToolTip(
             "Bright where two classes are about equally likely: strokes there teach the most."
         )
+        self.uncertainty.setAccessibleName(self.uncertainty.text())
         self.uncertainty.hide()
         self.words = text_line("How right the live mask was on new strokes")
         self.words.hide()

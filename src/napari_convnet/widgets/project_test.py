@@ -120,3 +120,11 @@ def _labels(image: CleanImage, plane: AnnotatedPlane, to_model: np.ndarray) -> n
     if image.invalid is not None:
         labels[image.invalid] = 0
     return labels
+
+
+def without_learned(request: TrainingRequest) -> TrainingRequest:
+    """Return a request without test images that a live training learned from before they were set to test."""
+    if request.live is None:
+        return request
+    kept = (plane for plane in request.test_planes if plane.image_id not in request.live.learned)
+    return replace(request, test_planes=tuple(kept))

@@ -18,7 +18,7 @@ from napari_convnet.widgets.background import JobResult
 from napari_convnet.widgets.folder_job import FolderRequest, folder_training_steps
 from napari_convnet.widgets.job_slot import JobSlot
 from napari_convnet.widgets.messages import guarded
-from napari_convnet.widgets.project_test import Testing, with_test_scores
+from napari_convnet.widgets.project_test import Testing, with_test_scores, without_learned
 from napari_convnet.widgets.session import Session
 from napari_convnet.widgets.training_data import AnnotatedPlane, collect_test_planes
 from napari_convnet.widgets.training_job import TrainingRequest, kept_model, training_steps
@@ -263,14 +263,6 @@ class TrainingRunner(QObject):
         self._is_saving = True
         self._session.write(write, written, "keeping the model in the project")
         self.changed.emit()
-
-
-def without_learned(request: TrainingRequest) -> TrainingRequest:
-    """Return a request without test images that a live training learned from before they were set to test."""
-    if request.live is None:
-        return request
-    kept = (plane for plane in request.test_planes if plane.image_id not in request.live.learned)
-    return replace(request, test_planes=tuple(kept))
 
 
 def with_planes(request: Request, test: tuple[AnnotatedPlane, ...]) -> Request:

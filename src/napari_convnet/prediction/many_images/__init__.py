@@ -4,6 +4,7 @@ from napari_convnet.prediction.many_images.applying import (
     AppliedToImages,
     ImagesApplied,
     apply_to_images,
+    check_options,
 )
 from napari_convnet.prediction.many_images.looking import AppliedResult, read_result
 from napari_convnet.prediction.many_images.results import ApplyOptions
@@ -19,6 +20,7 @@ __all__ = [
     "ImagesApplied",
     "Source",
     "apply_to_images",
+    "check_options",
     "list_sources",
     "open_source",
     "read_result",

@@ -135,6 +135,14 @@ def apply_to_images(
     return AppliedToImages(len(files), len(skipped), problems, len(to_do) - n_reached)
 
 
+def check_options(model: Model, options: ApplyOptions) -> None:
+    """Refuse options that a model cannot have (CN-506)."""
+    if model.card.task != "classify" and options.orientations > 1:
+        raise UserError("CN-506", "--all-orientations only belongs to models that classify.")
+    if model.card.task != "classify" and options.labels is not None:
+        raise UserError("CN-506", "--labels only belongs to models that classify.")
+
+
 def kind_for(
     model: Model, options: ApplyOptions, device: str = "auto", stop: threading.Event | None = None
 ) -> Kind:
@@ -145,11 +153,8 @@ def kind_for(
     UserError
         CN-506 for options that the model cannot have.
     """
+    check_options(model, options)
     task = model.card.task
-    if task != "classify" and options.orientations > 1:
-        raise UserError("CN-506", "--all-orientations only belongs to models that classify.")
-    if task != "classify" and options.labels is not None:
-        raise UserError("CN-506", "--labels only belongs to models that classify.")
     if task == "classify":
         kind = ClassifyingImages if options.labels is None else ClassifyingObjects
         return kind(model, options, device, stop)
