@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from dataclasses import replace
 
@@ -110,7 +111,9 @@ def test_a_result_that_does_not_fit_is_laid_over_the_image_from_a_file_beside_th
         press(dock.predict_button)
         finish(desk, dock)
     folders = list((tmp_path / "projects").glob("*.zarr*"))
-    assert [folder.name for folder in folders] == ["slide mask.zarr"]
+    assert [re.sub("[0-9a-f]{8}", "ID", folder.name) for folder in folders] == [
+        "slide ID mask.zarr"
+    ]
     assert str(folders[0]) in dock.result.text()
     assert [each.name for each in desk.viewer.layers] == ["slide", "slide mask", "slide objects"]
     mask, objects = (desk.viewer.layers[f"slide {kind}"] for kind in ("mask", "objects"))
@@ -121,6 +124,10 @@ def test_a_result_that_does_not_fit_is_laid_over_the_image_from_a_file_beside_th
         assert layer.multiscale
         assert np.allclose(layer.extent.world, image.extent.world)
         assert placement_of(layer).units == placement_of(image).units
+    other = desk.viewer.add_image(da.from_array(slide, chunks=300), name="slide", **PLACED)
+    paths = {dock.runner._result_path(each, ()) for each in (image, other)}
+    assert len(paths) == 2  # images of one name do not take the place of each other's masks
+    desk.viewer.layers.remove(other)
     assert not desk.messages
     # Its objects are formed with the next prediction; then in memory, the layers are plain again.
     dock.objects.changed.emit()
