@@ -67,7 +67,9 @@ def test_closing_napari_while_training_ends_in_time_with_a_sound_project(tmp_pat
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     line = next((line for line in child.stdout if line.startswith("closing")), "")
-    _, errors = child.communicate(timeout=60)  # it took 3 s at a load of 5; one that hangs never ends
+    _, errors = child.communicate(
+        timeout=60
+    )  # it took 3 s at a load of 5; one that hangs never ends
     assert line, errors
     assert child.returncode == 0, errors
     assert "Traceback" not in errors
