@@ -1,6 +1,9 @@
 """Pictures with a known answer: disks against squares, and bright blobs on noise."""
 
+from pathlib import Path
+
 import numpy as np
+import tifffile
 import torch
 
 from napari_convnet import TrainingSettings, run, train
@@ -46,6 +49,17 @@ def shape_set(
         normalisation,
         24,
     )
+
+
+def write_fields(folder: Path, n: int) -> Path:
+    """Write so many fields of blobs, with pixels of a quarter of a micrometre, into a new folder."""
+    folder.mkdir()
+    for seed in range(n):
+        tifffile.imwrite(
+            folder / f"field_{seed}.tif", draw_blobs(seed)[0], imagej=True, resolution=(4, 4),
+            metadata={"unit": "um"},
+        )  # fmt: skip
+    return folder
 
 
 def draw_blobs(seed: int = 0, size: int = 96, n: int = 14) -> tuple[np.ndarray, np.ndarray]:

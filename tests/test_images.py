@@ -170,6 +170,6 @@ def test_parts_of_a_lazy_image_are_normalised_as_the_whole(mode):
     planes = [(LazyPlane(channel, (), "film"), "YX") for channel in pixels]
     lazy = LazyImage(tuple(planes))
     rows, columns = slice(100, 200), slice(50, 90)
-    part = lazy.sample.of_mode(mode).apply(lazy.read(rows, columns).pixels)
+    part = lazy.fit(Normalisation(mode)).apply(lazy.read(rows, columns).pixels)
     whole = Normalisation(mode).apply(pixels)
     np.testing.assert_allclose(part, whole[:, rows, columns], atol=1e-5)

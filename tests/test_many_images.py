@@ -23,7 +23,7 @@ from napari_convnet.prediction.many_images import (
     read_result,
 )
 from napari_convnet.settings import ObjectSettings
-from synthetic_pictures import draw_blobs
+from synthetic_pictures import draw_blobs, write_fields
 from training_helpers import listen
 
 N = 6
@@ -32,14 +32,7 @@ N = 6
 @pytest.fixture
 def images(tmp_path):
     """Six fields of blobs with pixels of a quarter of a micrometre."""
-    folder = tmp_path / "images"
-    folder.mkdir()
-    for seed in range(N):
-        tifffile.imwrite(
-            folder / f"field_{seed}.tif", draw_blobs(seed)[0], imagej=True, resolution=(4, 4),
-            metadata={"unit": "um"},
-        )  # fmt: skip
-    return folder
+    return write_fields(tmp_path / "images", N)
 
 
 def apply(model, images, output, options=None, react=lambda _event: None, **others):

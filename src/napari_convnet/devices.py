@@ -23,6 +23,14 @@ def use_all_cores() -> None:
     torch.set_num_threads(_CORES)
 
 
+def memory_layout(device: torch.device) -> torch.memory_format:
+    """Return how networks and images lie in memory: channels last on a CPU, whose convolutions are faster so.
+
+    By a quarter while training (benchmarks/training_speed.py), and by more while predicting.
+    """
+    return torch.channels_last if device.type == "cpu" else torch.contiguous_format
+
+
 @dataclass(frozen=True)
 class DeviceReport:
     """What this computer can train on.

@@ -14,7 +14,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog
 
 from napari_convnet.widgets.layers import layer_id
-from synthetic_pictures import draw_blobs
+from synthetic_pictures import draw_blobs, write_fields
 
 N = 5
 
@@ -22,13 +22,7 @@ N = 5
 @pytest.fixture
 def images(tmp_path):
     """Five fields of blobs with pixels of a quarter of a micrometre, and a file that is none."""
-    folder = tmp_path / "plate"
-    folder.mkdir()
-    for seed in range(N):
-        tifffile.imwrite(
-            folder / f"field_{seed}.tif", draw_blobs(seed)[0], imagej=True, resolution=(4, 4),
-            metadata={"unit": "um"},
-        )  # fmt: skip
+    folder = write_fields(tmp_path / "plate", N)
     (folder / "notes.tif").write_bytes(b"no picture")
     return folder
 

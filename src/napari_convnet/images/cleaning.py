@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from napari_convnet.errors import UserError
+from napari_convnet.images.normalisation import Normalisation
 from napari_convnet.images.notes import (
     ROUNDED,
     TRANSPARENCY,
@@ -50,6 +51,12 @@ class CleanImage:
     def n_channels(self) -> int:
         """Number of channels."""
         return self.pixels.shape[0]
+
+    def fit(self, normalisation: Normalisation) -> Normalisation:
+        """Return the fixed numbers that a normalisation comes to for this image."""
+        if not normalisation.goes_by_image:
+            return normalisation
+        return Normalisation.of_image(normalisation.mode, self.pixels)
 
     def read(self, rows: slice, columns: slice) -> CleanImage:
         """Return a part, as a view; so parts are read of every image in the same way, lazy or not."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_convnet.images.cleaning import CleanImage, check_image, no_valid_pixel
 from napari_convnet.images.lazy_plane import LazyPlane, UnreadableError
-from napari_convnet.images.normalisation import Normalisation, NormalisationMode, thin_out
+from napari_convnet.images.normalisation import Normalisation, thin_out
 from napari_convnet.images.notes import ROUNDED, TRANSPARENCY, ImageNote, is_rounded
 
 #: The sample of an image that stands for all of it: blocks on a grid, 16.8 megapixels at most.
@@ -65,6 +65,12 @@ class LazyImage:
                 found.append(ImageNote(plane.name, ROUNDED))
         return tuple(found)
 
+    def fit(self, normalisation: Normalisation) -> Normalisation:
+        """Return the fixed numbers that a normalisation comes to for this image, by its sample."""
+        if not normalisation.goes_by_image:
+            return normalisation
+        return self.sample.percentiles if normalisation.mode == "percentiles" else self.sample.scale
+
     def read(self, rows: slice, columns: slice) -> CleanImage:
         """Read a part; invalid pixels are replaced by the median of their channel in the sample.
 
@@ -104,21 +110,14 @@ class LazyImage:
         first = next(blocks, None)
         if first is None:
             raise sample.problems[0] if sample.problems else no_valid_pixel(self.name)
-        thinned = [thin_out(first)]
-
-        def thinning() -> Iterator[np.ndarray]:
-            yield first
-            for block in blocks:
-                thinned.append(thin_out(block))
-                yield block
-
-        sample.scale = Normalisation.fit("training_set", thinning())
-        sample.percentiles = Normalisation.of_percentiles(np.concatenate(thinned, axis=1))
+        sample.scale = Normalisation.fit("training_set", itertools.chain([first], blocks))
         return sample
 
     def _sample_blocks(self, sample: Sample) -> Iterator[np.ndarray]:
         """Yield the blocks ``(C, Y, X)``, all finite; those that cannot be read are left out."""
-        for rows, columns in itertools.product(*map(_spans, self.shape)):
+        blocks = list(itertools.product(*map(_spans, self.shape)))
+        n_blocks = len(blocks)
+        for rows, columns in blocks:
             try:
                 parts = self._read(rows, columns)
             except UnreadableError as problem:
@@ -131,7 +130,9 @@ class LazyImage:
             if finite.any(axis=(1, 2)).all():
                 medians = [np.median(c[valid]) for c, valid in zip(pixels, finite, strict=True)]
                 sample.medians.append(np.array(medians, np.float32))
-                yield _filled(pixels, finite, sample.medians[-1])
+                filled = _filled(pixels, finite, sample.medians[-1])
+                sample.values.append(thin_out(filled, n_blocks).copy())
+                yield filled
 
 
 @dataclass(eq=False)
@@ -148,19 +149,20 @@ class Sample:
         Of blocks that could not be read.
     scale
         Mean and standard deviation of each channel.
-    percentiles
-        The numbers of the mode ``"percentiles"``.
+    values
+        Evenly spread pixels ``(C, N)`` of each block.
     """
 
     medians: list[np.ndarray]
     rounded: list[bool]
     problems: list[UnreadableError]
     scale: Normalisation = field(default_factory=Normalisation)
-    percentiles: Normalisation = field(default_factory=Normalisation)
+    values: list[np.ndarray] = field(default_factory=list)
 
-    def of_mode(self, mode: NormalisationMode) -> Normalisation:
-        """Return the numbers of a mode that normalises each image by itself."""
-        return self.percentiles if mode == "percentiles" else self.scale
+    @cached_property
+    def percentiles(self) -> Normalisation:
+        """The numbers of the mode ``"percentiles"``."""
+        return Normalisation.of_percentiles(np.concatenate(self.values, axis=1))
 
     @property
     def median(self) -> np.ndarray:

@@ -35,6 +35,11 @@ class Normalisation:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
 
+    @property
+    def goes_by_image(self) -> bool:
+        """Whether each image is normalised by its own values; parts of one then need what all of it comes to."""
+        return self.mode in ("per_image", "percentiles")
+
     @classmethod
     def fit(cls, mode: NormalisationMode, images: Iterable[np.ndarray]) -> Normalisation:
         """Measure what the mode needs on training images ``(C, Y, X)`` (never on held-out ones)."""
@@ -80,10 +85,10 @@ class Normalisation:
         return normalised
 
 
-def thin_out(image: np.ndarray) -> np.ndarray:
-    """Return evenly spread pixels ``(C, N)`` of an image ``(C, Y, X)``, all of a small one."""
+def thin_out(image: np.ndarray, n_images: int = 1) -> np.ndarray:
+    """Return evenly spread pixels ``(C, N)`` of one of some images ``(C, Y, X)``, all if they are small."""
     flat = image.reshape(len(image), -1)
-    step = -(-flat.shape[1] // _MOST_MEASURED)
+    step = -(-flat.shape[1] * n_images // _MOST_MEASURED)
     return flat[
         :, :: step if step == 1 else step | 1
     ]  # an odd step does not stay in the same columns

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from scipy import ndimage
 
-from napari_convnet.images import CleanImage, sample_spans
+from napari_convnet.images import CleanImage, Normalisation, sample_spans
 
 #: Standard deviations in pixels of the Gaussians that the image is smoothed with.
 SIGMAS = (0.7, 1.6, 3.5, 8.0, 16.0)
@@ -44,6 +44,9 @@ class ReadableImage(Protocol):
 
     def read(self, rows: slice, columns: slice) -> CleanImage:
         """Read a part."""
+
+    def fit(self, normalisation: Normalisation) -> Normalisation:
+        """Return the fixed numbers that a normalisation comes to for it."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -35,14 +35,7 @@ class OpenPlane:
     """
 
     def __init__(self, image: ReadableImage, normalisation: Normalisation) -> None:
-        self.image, self._scale = image, normalisation
-        mode = normalisation.mode
-        if mode in ("per_image", "percentiles"):
-            self._scale = (
-                Normalisation.of_image(mode, image.pixels)
-                if isinstance(image, CleanImage)
-                else image.sample.of_mode(mode)
-            )
+        self.image, self._scale = image, image.fit(normalisation)
 
     @property
     def shape(self) -> tuple[int, int]:

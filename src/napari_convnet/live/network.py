@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from napari_convnet.classes import ClassInfo
+from napari_convnet.devices import memory_layout
 from napari_convnet.errors import UserError
 from napari_convnet.images import Normalisation
 from napari_convnet.model_file import Model
@@ -123,8 +124,7 @@ class LiveNetwork:
 
     def _begin(self, module: nn.Module) -> None:
         request, samples = self._request, self.samples
-        # Channels last makes convolutions on a CPU a quarter faster (benchmarks/training_speed.py).
-        layout = torch.channels_last if self.device.type == "cpu" else torch.contiguous_format
+        layout = memory_layout(self.device)
         self.module = module.to(self.device).to(memory_format=layout)
         groups = parameter_groups(
             module, self._recipe.network, request.settings.backbone_learning_rate_factor,

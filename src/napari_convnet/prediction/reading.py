@@ -49,8 +49,7 @@ class NormalisedImage:
             self._pixels = self._normalisation.apply(image.pixels)
         else:
             self._pixels = None
-            if self._normalisation.mode in ("per_image", "percentiles"):
-                self._normalisation = image.sample.of_mode(self._normalisation.mode)
+            self._normalisation = image.fit(self._normalisation)
 
     @property
     def notes(self) -> tuple[ImageNote, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterator
 import torch
 from torch import Tensor, nn
 
-from napari_convnet.devices import choose_device, use_all_cores
+from napari_convnet.devices import choose_device, memory_layout, use_all_cores
 from napari_convnet.images import UnreadableError
 from napari_convnet.memory import free_memory, is_out_of_memory
 from napari_convnet.model_file import Model
@@ -95,9 +95,7 @@ class _Runner:
 
     def _use(self, device: torch.device) -> None:
         self._device = device
-        # On a CPU, convolutions are computed in this layout, about twice as fast.
-        is_cpu = device.type == "cpu"
-        self._layout = torch.channels_last if is_cpu else torch.contiguous_format
+        self._layout = memory_layout(device)
         self._network.to(device, memory_format=self._layout)
 
     @property

@@ -19,9 +19,6 @@ from napari_convnet.training.defaults import network_task
 from napari_convnet.training.objectives import output_count
 from napari_convnet.training.recipe import Recipe
 
-#: How each image can be normalised by itself.
-_BY_THEMSELVES = {"per_image", "percentiles"}
-
 
 @dataclass(frozen=True, eq=False)
 class Start:
@@ -112,7 +109,8 @@ def with_normalisation(samples: TrainingSet, wanted: Normalisation) -> TrainingS
     As they are where that is no change, or not possible any more.
     """
     now = samples.normalisation
-    if isinstance(samples, SegmentationSet) and {now.mode, wanted.mode} == _BY_THEMSELVES:
+    by_image = now.goes_by_image and wanted.goes_by_image and now.mode != wanted.mode
+    if by_image and isinstance(samples, SegmentationSet):
         # Both ways give the same for an image whose values were scaled and shifted before.
         images = tuple(wanted.apply(image) for image in samples.images)
         return replace(samples, images=images, normalisation=wanted)

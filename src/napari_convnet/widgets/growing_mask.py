@@ -15,9 +15,15 @@ from qtpy.QtCore import QObject, QTimer
 
 from napari_convnet.classes import ClassInfo
 from napari_convnet.progress import Progress
-from napari_convnet.widgets.layers import class_layer_data, find_layer, layer_id
+from napari_convnet.widgets.layers import (
+    add_below_strokes,
+    class_layer_data,
+    find_layer,
+    layer_id,
+)
 from napari_convnet.widgets.placement import placement_of
 from napari_convnet.widgets.plane_in_stack import in_stack
+from napari_convnet.widgets.source import looked_at
 
 #: The layer is drawn again at most once in this time.
 _REDRAW_MILLISECONDS = 400
@@ -86,7 +92,7 @@ class GrowingMask(QObject):
             self._layer.refresh(extent=False, thumbnail=False)
 
     def _add(self) -> None:
-        layers, source = self._viewer.layers, layer_id(self._image)
+        source = layer_id(self._image)
         found = [find_layer(self._viewer, kind, source) for kind in _KINDS]
         self._hidden = [layer for layer in found if layer is not None and layer.visible]
         for layer in self._hidden:
@@ -99,23 +105,13 @@ class GrowingMask(QObject):
             levels[0], self._classes, placement_of(self._image).moved(origin),
             name=f"{self._image.name} mask so far", kind="growing-mask", source=source,
         )  # fmt: skip
-        selected = set(layers.selection)
-        strokes = find_layer(self._viewer, "painting", source)
         shown = list(levels) if len(levels) > 1 else levels[0]
-        self._layer = self._viewer.add_labels(
-            shown, multiscale=len(levels) > 1, cache=False, **arguments
-        )
-        self._layer.editable = False
-        if strokes is not None:
-            layers.move(layers.index(self._layer), layers.index(strokes))
-        layers.selection = selected
+        self._layer = add_below_strokes(
+            self._viewer, source,
+            lambda: self._viewer.add_labels(shown, multiscale=len(levels) > 1, cache=False, **arguments),
+        )  # fmt: skip
 
 
 def view_centre(viewer: ViewerModel, layer: Layer) -> tuple[float, float] | None:
     """Return the row and column of a layer that the middle of the view shows; None in 3-D."""
-    if viewer.dims.ndisplay != 2:
-        return None
-    world = np.asarray(viewer.dims.point, float)
-    world[list(viewer.dims.displayed)] = viewer.scene.camera.center[-2:]
-    row, column = layer.world_to_data(world)[-2:]
-    return float(row), float(column)
+    return looked_at(viewer, layer) if viewer.dims.ndisplay == 2 else None

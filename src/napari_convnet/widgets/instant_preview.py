@@ -19,11 +19,10 @@ from napari_convnet.widgets.instant_job import instant_steps
 from napari_convnet.widgets.job_slot import JobSlot
 from napari_convnet.widgets.layers import layer_id, mark_of
 from napari_convnet.widgets.messages import guarded
-from napari_convnet.widgets.open_image import OpenImage
 from napari_convnet.widgets.paint_tool import PaintTool
-from napari_convnet.widgets.project_strokes import KnownStrokes, make_task
+from napari_convnet.widgets.project_strokes import KnownStrokes, make_task, painted_image
 from napari_convnet.widgets.session import Session
-from napari_convnet.widgets.source import Source, current_plane, find_by_id
+from napari_convnet.widgets.source import current_plane, find_by_id
 
 #: The preview follows a stroke, or the view, this long after.
 _DELAY_MILLISECONDS = 150
@@ -119,7 +118,7 @@ class InstantPreview(QObject):
             self._timer.stop()
             self.computing.request_stop()
             self._remove()
-        elif self._image() is None:
+        elif painted_image(self._session) is None:
             self.words.setText("Press Paint strokes, and paint some of each class.")
             self._session.do("paint_strokes")
         else:
@@ -143,17 +142,9 @@ class InstantPreview(QObject):
             self._asked_at = time.perf_counter()
             self._timer.start()
 
-    def _image(self) -> OpenImage | None:
-        """Return the image that is painted, if its layers are there."""
-        image = self._session.open_images.get(Source(self._session.source.image_ids))
-        is_there = image is not None and all(
-            find_by_id(self._session.viewer, identifier) for identifier in image.source.image_ids
-        )
-        return image if is_there else None
-
     def _update(self) -> None:
         """Start to compute what is in view, once the person has paused."""
-        image = self._image()
+        image = painted_image(self._session)
         if not self.button.isChecked() or image is None or self._session.history.busy_with:
             return
         if QApplication.mouseButtons() != Qt.MouseButton.NoButton:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -167,6 +167,19 @@ def find_layer(viewer: ViewerModel, kind: Kind, source: str) -> Layer | None:
         if mark.get("kind") == kind and mark.get("source") == source:
             return layer
     return None
+
+
+def add_below_strokes(viewer: ViewerModel, source: str, add: Callable[[], Layer]) -> Layer:
+    """Add a layer that nobody edits below the strokes on its image, if there are any; the selection stays."""
+    layers = viewer.layers
+    selected = set(layers.selection)
+    strokes = find_layer(viewer, "painting", source)
+    layer = add()
+    layer.editable = False
+    if strokes is not None:
+        layers.move(layers.index(layer), layers.index(strokes))
+    layers.selection = selected
+    return layer
 
 
 def add_or_update(viewer: ViewerModel, layer_data: LayerDataTuple) -> Layer:

@@ -18,7 +18,7 @@ from napari_convnet.widgets.messages import guarded
 from napari_convnet.widgets.open_image import OpenImage
 from napari_convnet.widgets.paint_tool import PaintTool
 from napari_convnet.widgets.planes import planes_of
-from napari_convnet.widgets.project_strokes import StrokeTask, make_task
+from napari_convnet.widgets.project_strokes import StrokeTask, make_task, painted_image
 from napari_convnet.widgets.session import Session
 from napari_convnet.widgets.source import Source, current_plane, find_by_id
 from napari_convnet.widgets.tile_overlay import TileOverlay
@@ -117,7 +117,7 @@ class LiveTraining(QObject):
         guarded(self._start)
 
     def _start(self) -> None:
-        image = self._image()
+        image = painted_image(self._session)
         if image is None or not self._is_painted(image.source.image_ids):
             self._wanted = self._session.source.image_ids  # it is looked at in the background
             if not self._session.do("paint_strokes"):
@@ -177,14 +177,6 @@ class LiveTraining(QObject):
 
     # What it is told ----------------------------------------------------------------------------
 
-    def _image(self) -> OpenImage | None:
-        """Return the image that is painted, if its layers are there."""
-        image = self._session.open_images.get(Source(self._session.source.image_ids))
-        is_there = image is not None and all(
-            find_by_id(self._session.viewer, identifier) for identifier in image.source.image_ids
-        )
-        return image if is_there else None
-
     def _task_of(self, image: OpenImage) -> StrokeTask:
         """Return what the worker is told; the overlays are made for the image that is looked at."""
         viewer = self._session.viewer
@@ -213,7 +205,7 @@ class LiveTraining(QObject):
             guarded(self._tell)
 
     def _tell(self) -> None:
-        image = self._image()
+        image = painted_image(self._session)
         if image is None:
             self.desk.show(None)
             return

@@ -18,7 +18,7 @@ from napari_convnet.widgets.open_image import OpenImage
 from napari_convnet.widgets.painted_region import Region, Stroke, find_stroke, region_around
 from napari_convnet.widgets.placement import placement_of
 from napari_convnet.widgets.session import Session
-from napari_convnet.widgets.source import current_plane, find_by_id
+from napari_convnet.widgets.source import current_plane, find_by_id, looked_at
 
 #: A stroke is in the project file this long after it ended.
 _SAVE_MILLISECONDS = 300
@@ -210,11 +210,7 @@ class PaintTool(AnnotationTool):
     # The region of a large image -----------------------------------------------------------------
 
     def _view_centre(self) -> tuple[float, float]:
-        viewer, image = self.session.viewer, self._image_layer
-        world = np.array(viewer.dims.point, float)
-        displayed = list(viewer.dims.displayed)
-        world[displayed] = viewer.scene.camera.center[-len(displayed) :]
-        return tuple(float(c) for c in image.world_to_data(world)[-2:])
+        return looked_at(self.session.viewer, self._image_layer)
 
     def _camera_moved(self, _event: object = None) -> None:
         if self._layer is not None and self._image_layer is not None and self.is_partial:

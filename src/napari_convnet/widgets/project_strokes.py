@@ -92,6 +92,15 @@ class KnownStrokes:
         return planes
 
 
+def painted_image(session: Session) -> OpenImage | None:
+    """Return the image that is painted, if its layers are there."""
+    image = session.open_images.get(Source(session.source.image_ids))
+    is_there = image is not None and all(
+        find_by_id(session.viewer, identifier) for identifier in image.source.image_ids
+    )
+    return image if is_there else None
+
+
 def make_task(
     session: Session,
     image: OpenImage,

@@ -112,6 +112,14 @@ def current_plane(viewer: ViewerModel, layer: Layer) -> tuple[int, ...]:
     )
 
 
+def looked_at(viewer: ViewerModel, layer: Layer) -> tuple[float, float]:
+    """Return the row and column of a layer that the middle of the view shows."""
+    world, displayed = np.array(viewer.dims.point, float), list(viewer.dims.displayed)
+    world[displayed] = viewer.scene.camera.center[-len(displayed) :]
+    row, column = layer.world_to_data(world)[-2:]
+    return float(row), float(column)
+
+
 def copy_plane(
     viewer: ViewerModel,
     source: Source,

@@ -10,7 +10,7 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Layer
 
-from napari_convnet.widgets.layers import find_layer, image_data, layer_id
+from napari_convnet.widgets.layers import add_below_strokes, image_data, layer_id
 from napari_convnet.widgets.painted_region import Region, region_around
 from napari_convnet.widgets.placement import Placement, placement_of
 
@@ -94,7 +94,9 @@ class TileOverlay(ABC):
         if not self.is_shown:
             self._plane, self._region = plane, region
             self._values = np.zeros(region.shape, np.uint8)
-            self._add_below_strokes()
+            self._layer = add_below_strokes(
+                self._viewer, layer_id(self._image), lambda: self._add(self._data, self._placement)
+            )
         elif not is_same_plane or self._region.is_left_by(middle, self._shape):
             before, origin, shape = self._values, self._region.origin, self._region.shape
             self._plane, self._region = plane, region
@@ -141,14 +143,3 @@ class TileOverlay(ABC):
     @property
     def _placement(self) -> Placement:
         return placement_of(self._image).moved((*self._plane, *self._region.origin))
-
-    def _add_below_strokes(self) -> None:
-        """Add the layer below the strokes, which stay selected."""
-        layers = self._viewer.layers
-        selected = set(layers.selection)
-        strokes = find_layer(self._viewer, "painting", layer_id(self._image))
-        self._layer = self._add(self._data, self._placement)
-        self._layer.editable = False
-        if strokes is not None:
-            layers.move(layers.index(self._layer), layers.index(strokes))
-        layers.selection = selected
