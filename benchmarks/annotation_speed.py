@@ -4,8 +4,9 @@ Run it where there is a screen (or under Xvfb)::
 
     xvfb-run -a -s "-screen 0 1280x800x24" python benchmarks/annotation_speed.py
 
-Times are those of real mouse events on the canvas, with napari's own handling and the write to the project
-file. Clicks on cells are measured by ``click_speed.py``.
+Times are those of real mouse events on the canvas: *action* from their arrival until Qt has them back, with napari's
+own handling and the write to the project file; *until idle* with what they cause afterwards, drawing included.
+Clicks on cells are measured by ``click_speed.py``.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from qtpy.QtWidgets import QApplication
 
 PATCH_SIDE, N_PATCHES = 4096, 200
 SLIDE_SIDE, N_STROKES, N_DABS = 20_000, 40, 12
-TARGET_MS, TARGET_MB = 50, 300
+TARGET_MEDIAN_MS, TARGET_MS, TARGET_MB = 5, 50, 300
 _LEFT, _NONE = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
 
 
@@ -36,6 +37,7 @@ class Hand:
     def __init__(self, viewer: napari.Viewer) -> None:
         self.canvas = viewer.window._qt_viewer.canvas
         self.times: list[float] = []
+        self.until_idle: list[float] = []
 
     def place(self, layer, position) -> QPoint:
         """Return where a data position of a layer is on the canvas."""
@@ -45,12 +47,13 @@ class Hand:
         return QPoint(round(x), round(y))
 
     def time(self, action: Callable[[], object]) -> None:
-        """Do something, with all that follows from it, and note the milliseconds."""
+        """Do something and note the milliseconds, and those with all that follows from it, drawing included."""
         QApplication.processEvents()
         start = time.perf_counter()
         action()
         self.times.append(1000 * (time.perf_counter() - start))
         QApplication.processEvents()
+        self.until_idle.append(1000 * (time.perf_counter() - start))
 
     def click(self, layer, position) -> None:
         """Click, timed."""
@@ -83,7 +86,7 @@ def use_tool(viewer: napari.Viewer, name: str):
     return session_of(viewer).active_tool
 
 
-def pick_patches() -> list[float]:
+def pick_patches() -> Hand:
     """Pick 200 patches all over an image."""
     random = np.random.default_rng(0)
     viewer = napari.Viewer()
@@ -95,11 +98,11 @@ def pick_patches() -> list[float]:
     overlapping = N_PATCHES - len(tool.patches())  # a click on a patch's middle makes no second one
     assert 0 <= overlapping < N_PATCHES / 10
     viewer.close()
-    return hand.times
+    return hand
 
 
-def paint_strokes() -> tuple[list[float], float]:
-    """Paint all over a slide; returns milliseconds and the megabytes that painting added."""
+def paint_strokes() -> tuple[Hand, float]:
+    """Paint all over a slide; returns the hand and the megabytes that painting added."""
     slide = np.lib.stride_tricks.as_strided(np.zeros(1, np.uint8), (SLIDE_SIDE, SLIDE_SIDE), (0, 0))
     viewer = napari.Viewer()
     image = viewer.add_image(slide, contrast_limits=(0, 1))
@@ -121,7 +124,7 @@ def paint_strokes() -> tuple[list[float], float]:
     assert tool.session.class_counts()[0] > N_STROKES * N_DABS
     added = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     viewer.close()
-    return hand.times, added
+    return hand, added
 
 
 def main() -> None:
@@ -130,11 +133,19 @@ def main() -> None:
         get_plugin_settings("napari-convnet").folders.projects = folder
         strokes, megabytes = paint_strokes()
         patches = pick_patches()
-    print(describe(f"a patch on {PATCH_SIDE} x {PATCH_SIDE}", patches))
-    print(describe(f"a dab on {SLIDE_SIDE} x {SLIDE_SIDE}", strokes))
+    for name, hand in (
+        (f"a patch on {PATCH_SIDE} x {PATCH_SIDE}", patches),
+        (f"a dab on {SLIDE_SIDE} x {SLIDE_SIDE}", strokes),
+    ):
+        print(describe(f"{name}, action", hand.times))
+        print(describe(f"{name}, until idle", hand.until_idle))
     print(f"memory that painting the large image added: {megabytes:.0f} MB (target {TARGET_MB} MB)")
-    met = np.percentile(patches, 99) <= TARGET_MS and np.percentile(strokes, 95) <= TARGET_MS
-    print(f"target {TARGET_MS} ms: {'met' if met else 'NOT met'} (99 % of patches, 95 % of dabs)")
+    median, top = np.percentile(patches.times, (50, 99))
+    met = median <= TARGET_MEDIAN_MS and max(top, np.percentile(strokes.times, 95)) <= TARGET_MS
+    print(
+        f"targets for actions: patches, median {TARGET_MEDIAN_MS} ms, 99 % {TARGET_MS} ms; dabs, 95 % {TARGET_MS} ms: "
+        f"{'met' if met else 'NOT met'}"
+    )
 
 
 if __name__ == "__main__":

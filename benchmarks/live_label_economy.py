@@ -1,10 +1,13 @@
-"""What live training makes of a few strokes, seconds after the last one, beside scikit-image's trainable segmentation.
+"""What live training makes of a few strokes, seconds after the last one, and of none at all, beside other tools.
 
 Run ``NAPARI_CONVNET_DATA=FOLDER python benchmarks/live_label_economy.py``, where the folder holds ``dsb2018/fluo``
 (or another set with ``images`` and instance labels in ``masks``, by ``--set``). The painter of `sparse_strokes` paints
 three images one after the other while the network trains, and it is scored on 40 images that nobody painted; the
-clock stands still for scoring. Put no other work on the machine: the seconds are those of a wall clock. ``--steps``
-counts steps instead, which any machine repeats.
+clock stands still for scoring. Painted and scored are only images that no starter weights have seen
+(``starter_weights/kept_out.txt``), others with another seed. The rows: from scratch; ``--without FILE``, starter
+weights that saw no image of the set, as ``starter_weights/make_starter_weights.py`` makes
+them; the shipped ones. Put no other work on the machine: the seconds are those of a wall clock. ``--steps`` counts
+steps instead, which any machine repeats.
 """
 
 from __future__ import annotations
@@ -13,26 +16,39 @@ import argparse
 import os
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from instant_preview import iou, score_scikit_image
 from sparse_strokes import CLASSES, draw_strokes
+from torch import Tensor, nn
 
-from napari_convnet.folders import pair_images
-from napari_convnet.images import CleanImage
+from napari_convnet.classes import background_index
+from napari_convnet.folders import ImagePair, pair_images
+from napari_convnet.images import CleanImage, Normalisation
 from napari_convnet.instant import split_strokes
 from napari_convnet.live import InView, LiveStrokes
 from napari_convnet.live.crops import OpenPlane
 from napari_convnet.live.looking import look_at, tiles_in_view
 from napari_convnet.live.network import LiveRequest
 from napari_convnet.live.training import train_live
-from napari_convnet.model_file import Model
+from napari_convnet.networks import (
+    adapt_weights,
+    begin_head,
+    build_network,
+    has_starter_weights,
+    read_starter_weights,
+)
 from napari_convnet.settings import TrainingSettings
 
+REPOSITORY = Path(__file__).parents[1]
 TRAINING_IMAGES, SCORED_IMAGES = 3, 40
+ROWS = ("from scratch", "starter without the set", "shipped starter")
+FOREST = "scikit-image's forest"
+Weights = Mapping[str, Tensor] | None
 #: Steps or seconds between two images being painted.
 BETWEEN_IMAGES = {"seconds": 3, "steps": 10}
 
@@ -62,42 +78,81 @@ class Painter:
         )
 
 
-def score(model: Model, held_out: list) -> float:
+def score(network: nn.Module, held_out: list) -> float:
     """Return the mean IoU of the nuclei over unseen images."""
     found = []
     for image, instances in held_out:
-        plane = OpenPlane(image, LiveRequest("unet", TrainingSettings(), (), 0).normalisation)
+        plane = OpenPlane(image, Normalisation("percentiles"))
         classes = np.zeros(image.shape, np.uint8)
         whole = (slice(0, image.shape[0]), slice(0, image.shape[1]))
-        for tile in tiles_in_view(plane.shape, whole, model.network):
-            classes[tile.write] = look_at(model.network, plane, tile, torch.device("cpu"))[0]
+        for tile in tiles_in_view(plane.shape, whole, network):
+            classes[tile.write] = look_at(network, plane, tile, torch.device("cpu"))[0]
         found.append(iou(instances, classes))
     return float(np.mean(found))
 
 
-def measure(
-    training: list, held_out: list, strokes: list, seed: int, marks: list[int], unit: str
-) -> list[float]:
-    """Train live and return the score at each mark after the last stroke."""
-    painter, stop = Painter([image for image, _ in training], strokes), threading.Event()
-    settings = TrainingSettings(batch_size=8, seed=seed, device="cpu")
-    channels = tuple(f"channel {k}" for k in range(training[0][0].n_channels))
-    steps: Generator = train_live(painter, LiveRequest("unet", settings, channels, 64), stop=stop)
-    began, scored_for, last, scores = time.monotonic(), 0.0, None, []
+def score_without_strokes(weights: Weights, n_channels: int, held_out: list) -> float:
+    """Return the score of the starter weights' own idea of objects; NaN from scratch, where there is none."""
+    if weights is None:
+        return float("nan")
+    network = build_network("unet", n_channels, len(CLASSES)).eval()
+    adapt_weights(network, weights)
+    begin_head(network, weights, len(CLASSES), background_index(CLASSES))
+    return score(network, held_out)
+
+
+@dataclass(frozen=True)
+class Task:
+    """Painted and scored images of one seed."""
+
+    seed: int
+    training: list
+    held_out: list
+    strokes: list[np.ndarray]
+
+
+def read_task(pairs: Sequence[ImagePair], seed: int, n_scored: int) -> Task:
+    """Choose images and paint three of them."""
+    order = np.random.default_rng(seed).permutation(len(pairs))
+    read = [pairs[i].read() for i in order[: TRAINING_IMAGES + n_scored]]
+    random = np.random.default_rng(seed)
+    training = read[:TRAINING_IMAGES]
+    strokes = [draw_strokes(instances, random) for _, instances in training]
+    return Task(seed, training, read[TRAINING_IMAGES:], strokes)
+
+
+def measure(task: Task, weights: Weights, marks: list[int], unit: str) -> list[float]:
+    """Train live and return the score without strokes and at each mark after the last stroke."""
+    painter = Painter([image for image, _ in task.training], task.strokes)
+    settings = TrainingSettings(batch_size=8, seed=task.seed, device="cpu")
+    channels = tuple(f"channel {k}" for k in range(task.training[0][0].n_channels))
+    request = LiveRequest("unet", settings, channels, 64, initial_weights=weights)
+    scores = [score_without_strokes(weights, len(channels), task.held_out)]
+    steps: Generator = train_live(painter, request, stop=threading.Event())
+    began, scored_for, last = time.monotonic(), 0.0, None
     for event in steps:
         now = event.done if unit == "steps" else time.monotonic() - began - scored_for
-        if painter.n_painted < len(training):
-            painter.n_painted = min(len(training), 1 + int(now // BETWEEN_IMAGES[unit]))
+        if painter.n_painted < len(task.training):
+            painter.n_painted = min(len(task.training), 1 + int(now // BETWEEN_IMAGES[unit]))
             last = now
-        elif marks[len(scores)] <= now - last:
+        elif marks[len(scores) - 1] <= now - last:
             paused = time.monotonic()
             network = steps.gi_frame.f_locals["trainer"].network  # as it would be shown now
-            scores.append(score(network.model({}), held_out))
+            scores.append(score(network.snapshot().cpu(), task.held_out))
             scored_for += time.monotonic() - paused
-            if len(scores) == len(marks):
+            if len(scores) > len(marks):
                 break
     steps.close()
     return scores
+
+
+def pairs_of(data: Path, name: str) -> list[ImagePair]:
+    """Return the images of a set, of those that starter weights are made of only what was kept out."""
+    pairs = pair_images(data / name / "images", data / name / "masks")
+    kept_out = (REPOSITORY / "starter_weights" / "kept_out.txt").read_text().split()
+    if not any(path.startswith(f"{name}/") for path in kept_out):
+        return list(pairs)
+    return [pair for pair in pairs if f"{name}/images/{pair.image.name}" in kept_out]
 
 
 def main() -> None:
@@ -107,27 +162,48 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--marks", type=int, nargs="+", default=[1, 10, 30, 120])
     parser.add_argument("--steps", action="store_true", help="marks are steps, not seconds")
+    parser.add_argument("--scored", type=int, default=SCORED_IMAGES, help="unseen images, at most")
+    parser.add_argument("--without", type=Path, help="starter weights that saw no image of the set")
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS)
+    parser.add_argument("--no-forest", action="store_true", help="leave scikit-image's forest out")
     options = parser.parse_args()
     unit = "steps" if options.steps else "seconds"
-    folder = Path(os.environ["NAPARI_CONVNET_DATA"], options.set)
-    pairs = pair_images(folder / "images", folder / "masks")
-    heads = "".join(f"{f'{mark} {unit}':>13}" for mark in options.marks)
-    print(f"seed{heads}   scikit-image's forest")
-    rows = []
+    pairs = pairs_of(Path(os.environ["NAPARI_CONVNET_DATA"]), options.set)
+    starts: dict[str, Weights] = {ROWS[0]: None}
+    if options.without is not None:
+        starts[ROWS[1]] = read_starter_weights(options.without)
+    if has_starter_weights("unet"):
+        starts[ROWS[2]] = read_starter_weights()
+    starts = {name: weights for name, weights in starts.items() if name in options.rows}
+    heads = ["no stroke", *(f"{mark} {unit}" for mark in options.marks)]
+    print(f"{options.set}: {TRAINING_IMAGES} images painted of {len(pairs)}; {hardware()}")
+    print(f"{'':28}seed" + "".join(f"{head:>13}" for head in heads))
+    table: dict[str, list[list[float]]] = {}
     for seed in options.seeds:
-        order = np.random.default_rng(seed).permutation(len(pairs))
-        read = [pairs[i].read() for i in order[: TRAINING_IMAGES + SCORED_IMAGES]]
-        training, held_out = read[:TRAINING_IMAGES], read[TRAINING_IMAGES:]
-        random = np.random.default_rng(seed)
-        strokes = [draw_strokes(instances, random) for _, instances in training]
-        found = measure(training, held_out, strokes, seed, options.marks, unit)
-        rows.append([*found, score_scikit_image(training, held_out, strokes, seed)])
-        print(
-            f"{seed:4}" + "".join(f"{v:13.3f}" for v in rows[-1][:-1]) + f"{rows[-1][-1]:24.3f}",
-            flush=True,
-        )
-    means = np.mean(rows, axis=0)
-    print("mean" + "".join(f"{value:13.3f}" for value in means[:-1]) + f"{means[-1]:24.3f}")
+        task = read_task(pairs, seed, options.scored)
+        for name, weights in starts.items():
+            table.setdefault(name, []).append(measure(task, weights, options.marks, unit))
+            show(name, seed, table[name][-1])
+        if not options.no_forest:
+            forest = score_scikit_image(task.training, task.held_out, task.strokes, seed)
+            table.setdefault(FOREST, []).append([float("nan"), forest])
+            show(FOREST, seed, table[FOREST][-1])
+    for name, rows in table.items():
+        show(name, "mean", np.mean(rows, axis=0))
+    print(hardware())
+
+
+def show(name: str, seed: object, values: Sequence[float]) -> None:
+    """Print a line of the table; what is not possible is a dash."""
+    cells = "".join(f"{'-':>13}" if np.isnan(value) else f"{value:13.3f}" for value in values)
+    print(f"{name:28}{seed!s:>4}{cells}", flush=True)
+
+
+def hardware() -> str:
+    """Return how busy the machine is."""
+    return (
+        f"load {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
+    )
 
 
 if __name__ == "__main__":

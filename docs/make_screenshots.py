@@ -24,6 +24,8 @@ from napari_convnet.widgets.session import session_of
 FOLDER = Path(__file__).parent / "images"
 WINDOW = (1280, 800)
 CELLS_CLICKED = 100
+#: How long live training goes on before and after the second strokes.
+LIVE_SECONDS = 20
 
 
 def main() -> None:
@@ -33,6 +35,7 @@ def main() -> None:
         find_cells(Path(folder) / "raw.convnet")
         classify(Path(folder) / "cells.convnet")
         segment(Path(folder) / "bacteria.convnet")
+        live(Path(folder) / "live.convnet")
         objects(Path(folder) / "smear.convnet")
 
 
@@ -92,6 +95,25 @@ def segment(project: Path) -> None:
     train(docks["Train"])
     show_curves(docks["Train"])
     photograph(viewer, docks["Train"], "segmented")
+    viewer.close()
+
+
+def live(project: Path) -> None:
+    """Train while strokes are painted: the second ones are scored before they are learned."""
+    viewer, docks = open_viewer("bacteria-2")
+    session, is_object = session_of(viewer), read_sample("bacteria_2").labels > 0
+    session.new_project(project)
+    annotate, dock = docks["Annotate"], docks["Train"]
+    paint(annotate, is_object, slice(None, 150))
+    dock.live_training.button.click()
+    wait(lambda: dock.training.state == "running")
+    wait_seconds(LIVE_SECONDS)
+    paint(annotate, is_object, slice(150, None))
+    wait(lambda: bool(dock.live_training.words.text()))
+    wait_seconds(LIVE_SECONDS)
+    photograph(viewer, dock, "live")
+    dock.stop()
+    wait(lambda: dock.training.state == "idle" and dock.predicting.state == "idle")
     viewer.close()
 
 

@@ -197,6 +197,7 @@ def test_whole_objects_train_and_are_matched(tmp_path):
     data = ("--images", images, "--labels", labels, "--instances", "--device", "cpu")
     result = command("train", "segment", *data, "-o", model, "--size", 32, "--epochs", 6)
     assert result.exit_code == 0, result.output
+    assert load_model(model).card.has_depth
     result = command("evaluate", model, *data, "--report", report)
     assert result.exit_code == 0, result.output
     measured = json.loads(report.read_text())

@@ -185,7 +185,9 @@ def test_what_is_not_in_the_catalogue_is_refused():
     refusal(lambda: build_network("resnet18", 3, 2, (16, 16)), "CN-505")
     refusal(lambda: build_network("convnet", 3, 2, width=10_000), "CN-501")
     message = refusal(lambda: network_entry("convnet", "segment"), "CN-502")
-    assert "Choose one of custom, unet, unet_pretrained, segnet, patch_segmenter." in message
+    assert (
+        "Choose one of custom, unet, unet_pretrained, unet3d, segnet, patch_segmenter." in message
+    )
 
 
 def test_every_task_begins_with_the_network_that_is_its_default():

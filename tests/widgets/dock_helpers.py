@@ -98,14 +98,19 @@ class Desk:
 
     def stroke(self, layer, positions, modifiers=NO_KEY) -> None:
         """Press the mouse, drag through the positions and release."""
+        place = self.begin_stroke(layer, positions, modifiers)
+        QTest.mouseRelease(self.canvas, Qt.MouseButton.LeftButton, modifiers, place)
+        QApplication.processEvents()
+
+    def begin_stroke(self, layer, positions, modifiers=NO_KEY) -> QPoint:
+        """Press the mouse and drag through the positions; returns where the mouse is then, still pressed."""
         places = [self.on_screen(layer, position) for position in positions]
         left = Qt.MouseButton.LeftButton
         QTest.mouseMove(self.canvas, places[0])
         QTest.mousePress(self.canvas, left, modifiers, places[0])
         for place in places[1:]:
             self._move(place, left, modifiers)
-        QTest.mouseRelease(self.canvas, left, modifiers, places[-1])
-        QApplication.processEvents()
+        return places[-1]
 
     def _move(self, place, button, modifiers) -> None:
         self.qtbot.wait(15)  # vispy drops moves that come within 10 ms

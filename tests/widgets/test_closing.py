@@ -22,7 +22,7 @@ _PERSON = textwrap.dedent(
     from qtpy.QtCore import QTimer
     from dock_helpers import Desk, press
 
-    faulthandler.dump_traceback_later(90, exit=True)
+    faulthandler.dump_traceback_later(240, exit=True)
 
     class Waiter:
         @staticmethod

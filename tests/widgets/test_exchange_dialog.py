@@ -179,7 +179,7 @@ def test_every_control_says_what_it_does(desk, bar):
         assert button.accessibleName()
     for menu in (bar.import_menu, bar.export_menu):
         assert all(action.toolTip() for action in menu.actions())
-    assert json.dumps([a.text() for a in bar.import_menu.actions()]).count("\\u2026") == 9
+    assert json.dumps([a.text() for a in bar.import_menu.actions()]).count("\\u2026") == 10
 
 
 def test_napari_reads_what_is_written_and_what_it_writes_is_read(

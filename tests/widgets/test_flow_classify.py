@@ -115,7 +115,7 @@ def test_patches_are_picked_trained_on_and_predicted_where_there_are_no_labels(d
             desk.session.set_current_class(value)
             tool.pick_at(tuple(place))
     assert sum(desk.session.class_counts()) == 40
-    assert len(tool.layer.data) == 40
+    desk.qtbot.waitUntil(lambda: len(tool.layer.data) == 40)
     desk.key(Qt.Key.Key_Z, CONTROL)
     assert len(tool.layer.data) == 39
     train.form.epochs.setValue(12)

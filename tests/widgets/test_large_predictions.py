@@ -12,9 +12,9 @@ import pytest
 import torch
 from dock_helpers import press
 
-from napari_convnet import run
+from napari_convnet import prediction, run
 from napari_convnet.images import clean_image
-from napari_convnet.prediction import fitting, segment_image
+from napari_convnet.prediction import fitting, measure_objects, segment_image
 from napari_convnet.widgets.layers import find_layer, layer_id
 from napari_convnet.widgets.placement import placement_of
 from synthetic_pictures import draw_blobs
@@ -132,6 +132,36 @@ def test_a_result_that_does_not_fit_is_laid_over_the_image_from_a_file_beside_th
     # Its objects are formed with the next prediction; then in memory, the layers are plain again.
     dock.objects.changed.emit()
     desk.qtbot.waitUntil(lambda: "is in a file" in dock.objects.status.text(), timeout=5_000)
+
+
+def test_the_mask_so_far_is_seen_until_the_objects_are_measured(
+    desk, segmenter, slide, little_memory, monkeypatch, tmp_path
+):
+    image = desk.viewer.add_image(da.from_array(slide, chunks=300), name="slide")
+    network, is_seen = Patient(segmenter.network), threading.Event()
+    dock = predict_dock(desk, replace(segmenter, network=network))
+
+    def wait_first(*arguments, **settings):
+        assert is_seen.wait(60)
+        return (yield from measure_objects(*arguments, **settings))
+
+    monkeypatch.setattr(prediction, "measure_objects", wait_first)
+    press(dock.predict_button)
+    desk.qtbot.waitUntil(lambda: growing(desk, image) is not None, timeout=60_000)
+    layer = growing(desk, image)
+    network.is_seen.set()
+
+    def is_whole() -> bool:
+        return bool(np.asarray(layer.data[0]).all())
+
+    # The file has got its own name by then, where the layer has to look for it.
+    folder = tmp_path / "projects"
+    desk.qtbot.waitUntil(lambda: any(folder.glob("slide*mask.zarr")) and is_whole(), timeout=60_000)
+    is_seen.set()
+    finish(desk, dock)
+    assert growing(desk, image) is None
+    assert desk.viewer.layers["slide mask"].multiscale
+    assert not desk.messages
 
 
 def test_a_plane_of_a_stack_from_a_file_lies_on_its_plane(desk, segmenter, slide, little_memory):

@@ -144,6 +144,7 @@ def test_a_training_that_does_not_fit_any_more_is_refused_and_stays_offered(desk
     press(annotated.train_button)
     desk.qtbot.waitUntil(lambda: len(annotated.live.rows) >= 1, timeout=60_000)
     desk.close_dock(annotated)  # as napari does when it is closed: it can go on another day
+    desk.wait_until_idle()  # its last state is in the project then
     train = desk.open_dock("Train")
     desk.wait_until_idle()
     assert "Resume the stopped training" in train.resume_bar.label.text()

@@ -11,11 +11,13 @@ from dock_helpers import press
 from qtpy.QtWidgets import QFileDialog
 
 from napari_convnet.sample_data import read_sample
+from napari_convnet.scores import match_objects
 from napari_convnet.settings import ObjectSettings
 from napari_convnet.widgets import background
 from napari_convnet.widgets.layers import layer_id
 from napari_convnet.widgets.source import Source
 from synthetic_pictures import train_segmenter
+from whole_object_pictures import draw_rods, train_objects
 
 SIZE = 120
 
@@ -71,7 +73,7 @@ def test_touching_objects_join_and_part_at_once_and_the_mask_stays(desk, predict
     layer, mask = objects_of(desk), desk.viewer.layers["pairs mask"].data.copy()
     before = layer.data.copy()
     assert layer.data[30, 25] != layer.data[30, 46]
-    assert predicted.objects.value().touching == "shape"
+    assert predicted.objects.value().touching == "automatic"
     change(desk, predicted, "touching", "off")
     assert not predicted.objects.strength.isEnabled()
     assert layer.data[30, 25] == layer.data[30, 46] > 0
@@ -228,3 +230,21 @@ def test_a_plane_of_a_stack_is_formed_again_and_the_other_stays(desk, model):
     after = objects_of(desk).data
     np.testing.assert_array_equal(after[0], before[0])
     assert after[1].max() < before[1].max()
+
+
+def test_objects_are_formed_again_by_what_the_model_learned_of_whole_ones(desk):
+    model = train_objects()
+    image, truth = draw_rods(11)
+    layer = desk.viewer.add_image(np.stack([image.pixels[0]] * 2), name="rods")
+    dock = desk.open_dock("Predict")
+    desk.session.set_source(Source((layer_id(layer),)))
+    desk.session.set_model(model)
+    press(dock.predict_button)
+    desk.qtbot.waitUntil(lambda: dock.runner.state == "idle", timeout=30_000)
+    plane = desk.viewer.dims.current_step[0]
+    found = desk.viewer.layers["rods objects"].data[plane].copy()
+    assert match_objects(truth, found).average_precision > 0.8
+    change(desk, dock, "touching", "shape")
+    assert desk.viewer.layers["rods objects"].data[plane].max() < truth.max()
+    change(desk, dock, "touching", "automatic")
+    np.testing.assert_array_equal(desk.viewer.layers["rods objects"].data[plane], found)

@@ -8,6 +8,7 @@ import io
 import threading
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,9 +16,12 @@ from dock_helpers import press
 from qtpy.QtWidgets import QFileDialog
 
 from napari_convnet import TrainingSettings, run, save_model, train
-from napari_convnet.networks import build_network
+from napari_convnet.errors import UserError
+from napari_convnet.networks import build_network, starter_sha256
 from napari_convnet.networks.downloads import WEIGHTS
 from napari_convnet.widgets.network_form import NetworkForm
+from napari_convnet.widgets.training_start import describe_start, find_start
+from napari_convnet.widgets.training_worker import first_weights
 from synthetic_pictures import shape_set
 
 
@@ -166,3 +170,44 @@ def test_training_on_features_after_a_download_then_from_this_model(desk, dock, 
     assert tuned.card.network == "squeezenet1_1"
     assert tuned.card.patch_size == model.card.patch_size
     assert tuned.card.scores["started_from"]["classes_new"] == []
+
+
+@pytest.fixture
+def segment_form(form):
+    form.show_task("segment")
+    return form
+
+
+def test_the_unet_offers_the_starter_weights(segment_form):
+    form = segment_form
+    assert (form.network.network_id, form.weights) == ("unet", "none")
+    choose(form, "starter")
+    assert form.record()["pretrained"] == "starter"
+    assert "nothing is downloaded" in form.start_from.note.text()
+    form.show_task("classify")
+    assert form.pretrained.findData("starter") == -1
+    form.show_task("segment")
+    assert form.weights == "starter"  # as it was left
+    form.network.setCurrentText("segnet")
+    assert (form.weights, form.pretrained.findData("starter")) == ("none", -1)
+
+
+def test_a_request_reads_the_starter_weights_and_its_record_finds_them_again(segment_form):
+    choose(segment_form, "starter")
+    request = SimpleNamespace(pretrained=segment_form.weights, start_model=None)
+    start = describe_start(request, None)
+    assert start == {"kind": "starter", "sha256": starter_sha256()}
+    run_record = SimpleNamespace(scores={"repeat": {"start": start}}, settings={})
+    found, model = run(find_start(run_record, None, None, threading.Event()))
+    expected = first_weights(request, is_resumed=False)
+    assert model is None
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+
+
+def test_a_run_from_starter_weights_of_another_version_is_not_repeated():
+    start = {"kind": "starter", "sha256": "0" * 64}
+    run_record = SimpleNamespace(scores={"repeat": {"start": start}}, settings={})
+    with pytest.raises(UserError, match="another version") as refused:
+        run(find_start(run_record, None, None, threading.Event()))
+    assert refused.value.code == "CN-205"

@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from napari_convnet import __version__
 from napari_convnet.cli import exchange, locate
+from napari_convnet.cli.compare import compare
 from napari_convnet.cli.console import fail, say
 from napari_convnet.cli.data_options import (
     Folds,
@@ -85,6 +86,7 @@ app.add_typer(train_app, name="train")
 exchange.register(app)
 locate.register(train_app)
 app.command()(networks)
+app.command()(compare)
 
 
 @train_app.command("classify")

@@ -19,9 +19,7 @@ Task = Annotated[
     typer.Option(help="Whose class table (classify, segment), or locate: points are positions."),
 ]
 
-_IMPORTS = (
-    "FORMAT is images, patches, painted, instances, points, shapes, coco, cellpose or classes."
-)
+_IMPORTS = "FORMAT is images, patches, painted, objects, instances, points, shapes, coco, cellpose or classes."
 _EXPORTS = "FORMAT is patches, painted, instances, points, shapes, coco, table or classes."
 
 

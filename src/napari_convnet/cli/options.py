@@ -45,8 +45,9 @@ LearningRate = Annotated[
 Pretrained = Annotated[
     str,
     typer.Option(
-        metavar="NAME|FILE.safetensors|none",
-        help="Weights to start from; 'imagenet' is downloaded by torchvision.",
+        metavar="starter|imagenet|FILE.safetensors|none",
+        help="Weights to start from: 'starter' comes with the package, for the unet; 'imagenet' is downloaded by "
+        "torchvision.",
     ),
 ]
 Freeze = Annotated[

@@ -1,4 +1,4 @@
-"""What a training begins with on the command line: random or pretrained weights, or a model of one's own."""
+"""What a training begins with on the command line: random, starter or other weights, or a model of one's own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from napari_convnet.networks import (
     describe_weights,
     download_weights,
     fetch_weights,
+    has_starter_weights,
     network_entry,
+    read_starter_weights,
+    starter_sha256,
 )
 from napari_convnet.progress import Progress
 from napari_convnet.samples import TrainingSet
@@ -57,6 +60,9 @@ def training_steps(
     if job is None:
         raise UserError("CN-508", f"--features {options.features}: give 'logistic' or 'none'.")
     network = None if options.start_model else options.network
+    start = None
+    if options.pretrained == "starter":
+        start = {"kind": "starter", "sha256": starter_sha256()}
     return job(
         samples,
         network,
@@ -65,6 +71,7 @@ def training_steps(
         initial_model=options.start_model,
         stop=stop,
         name=name,
+        start=start,
     )
 
 
@@ -76,15 +83,17 @@ def read_imagenet(network: str, network_settings: Mapping[str, Any] | None = Non
 
 
 def _read_pretrained(source: str, network: str) -> dict[str, Tensor] | None:
-    """Return pretrained weights: none, torchvision's own, or those in a file."""
+    """Return pretrained weights: none, the package's, torchvision's own, or those in a file."""
     if source == "none":
         return None
+    if source == "starter" and has_starter_weights(network):
+        return read_starter_weights()
     if source.endswith(".safetensors"):
         return read_weights(source)
     if source != "imagenet" or not network_entry(network).has_pretrained_weights:
         raise UserError(
             "CN-508",
-            f"--pretrained {source}: give 'none', a .safetensors file or, for torchvision's "
+            f"--pretrained {source}: give 'none', a .safetensors file, for the unet 'starter' or, for torchvision's "
             "networks, 'imagenet'.",
         )
     return read_imagenet(network)

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from napari_convnet.classes import MAX_CLASSES, ClassInfo, make_classes
 from napari_convnet.cli.class_data import (
     DataOptions,
     list_class_data,
@@ -24,6 +23,8 @@ from napari_convnet.cli.inputs import (
     list_pairs,
     parse_validation,
 )
+from napari_convnet.cli.label_classes import classes_of_labels
+from napari_convnet.cli.stack_training import STACKS_A_STEP, stack_samples
 from napari_convnet.cli.starting import training_steps
 from napari_convnet.cli.trained import (
     save_or_rescue,
@@ -47,8 +48,8 @@ from napari_convnet.samples import (
     ClassificationSet,
     SegmentationSet,
     TrainingSet,
+    WholeObjectSet,
     images_held_out,
-    instance_classes,
 )
 from napari_convnet.settings import TrainingSettings
 from napari_convnet.training import TrainingInterrupted, suggest_epochs
@@ -146,6 +147,18 @@ def train_segmenter(
     settings = check_options(options, "segment")
     fraction, held_folder = parse_validation(options.validation)
     pairs = list_pairs(images, labels)
+    if network_entry(options.network).dimensions == 3:
+        others = {
+            "instances": instances,
+            "test": test,
+            "groups": options.groups,
+            "validation": held_folder,
+        }
+        stacks = stack_samples(pairs, class_names, others, options.size, fraction, options.seed)
+        train_and_save(
+            stacks, settings, options, {"folder": str(images), "labels": str(labels)}, started
+        )
+        return
     held_pairs = list_held_pairs(held_folder, images, labels) if held_folder else ()
     test_pairs = list_held_pairs(test, images, labels) if test else ()
     groups = group_names([p.image for p in pairs], options.groups) if options.groups else None
@@ -153,9 +166,10 @@ def train_segmenter(
     held_out = _read_pairs(held_pairs, instances)
     if groups is not None and fraction > 0:
         _check_groups(annotated, fraction, groups, options)
-    samples = SegmentationSet.from_annotations(
+    kind = WholeObjectSet if instances else SegmentationSet
+    samples = kind.from_annotations(
         annotated,
-        _segment_classes([*annotated, *held_out], instances, class_names),
+        classes_of_labels([p.labels for p in (*annotated, *held_out)], class_names, instances),
         patch_size=options.size or network_entry(options.network).input_size,
         validation_fraction=fraction,
         validation=held_out,
@@ -176,7 +190,8 @@ def check_options(options: Options, task: Task) -> TrainingSettings:
         max_seconds=options.max_seconds,
         seed=options.seed,
         device=options.device,
-        batch_size=options.batch_size or _BATCH_SIZES[task],
+        batch_size=options.batch_size
+        or (STACKS_A_STEP if entry.dimensions == 3 else _BATCH_SIZES[task]),
         learning_rate=options.learning_rate or entry.learning_rate,
         freeze_backbone=options.freeze,
         **options.training,
@@ -200,7 +215,12 @@ def _read_pairs(pairs: Sequence[CheckedPair], instances: bool) -> list[Annotated
     annotated = []
     for pair in pairs:
         image, labels = pair.read()
-        annotated.append(AnnotatedPixels(image, instance_classes(labels) if instances else labels))
+        part = (
+            AnnotatedPixels.of_objects(image, labels)
+            if instances
+            else AnnotatedPixels(image, labels)
+        )
+        annotated.append(part)
     return annotated
 
 
@@ -213,26 +233,6 @@ def _check_groups(
         images_held_out(labels, False, fraction, groups, options.seed)
     except UserError as error:
         raise groups_cannot_be_held_out(str(options.groups)) from error
-
-
-def _segment_classes(
-    annotated: Sequence[AnnotatedPixels], instances: bool, names: str | None
-) -> tuple[ClassInfo, ...]:
-    if names:
-        classes = make_classes(name.strip() for name in names.split(","))
-        if instances and len(classes) != 2:
-            raise UserError("CN-506", "--instances has two classes: --classes BACKGROUND,OBJECT.")
-        return classes
-    if instances:
-        return make_classes(("background", "object"))
-    largest = max(int(part.labels.max(initial=0)) for part in annotated)
-    if largest > MAX_CLASSES:
-        raise UserError(
-            "CN-514",
-            f"The labels go up to {largest}, but there can be {MAX_CLASSES} classes. "
-            "If every object has a label of its own, add --instances.",
-        )
-    return make_classes(f"class {value}" for value in range(1, largest + 1))
 
 
 def _train(

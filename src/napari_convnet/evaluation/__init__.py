@@ -5,22 +5,49 @@ from napari_convnet.evaluation.classes import (
     evaluate_objects,
     score_classification,
 )
+from napari_convnet.evaluation.comparison import (
+    ComparedCells,
+    ComparedMasks,
+    compare_cells,
+    compare_masks,
+    compare_stacks,
+)
+from napari_convnet.evaluation.differences import (
+    Comparison,
+    Difference,
+    SharedClasses,
+    compare_answers,
+    match_classes,
+)
 from napari_convnet.evaluation.pixels import (
     evaluate_pixels,
     evaluate_segmentation,
     whole_object_classes,
 )
 from napari_convnet.evaluation.positions import evaluate_marked, evaluate_positions
+from napari_convnet.evaluation.side_by_side import score_cells, score_masks
 from napari_convnet.evaluation.versions import versions
 
 __all__ = [
+    "ComparedCells",
+    "ComparedMasks",
+    "Comparison",
+    "Difference",
+    "SharedClasses",
+    "compare_answers",
+    "compare_cells",
+    "compare_masks",
+    "compare_stacks",
     "evaluate_classification",
     "evaluate_marked",
     "evaluate_objects",
     "evaluate_pixels",
     "evaluate_positions",
     "evaluate_segmentation",
+    "match_classes",
+    "score_cells",
     "score_classification",
+    "score_masks",
     "versions",
     "whole_object_classes",
 ]

@@ -32,6 +32,7 @@ from napari_convnet.exchange.patch_folder import (
 from napari_convnet.exchange.pixels import Pixels
 from napari_convnet.exchange.plan import ImportPlan, drop_known
 from napari_convnet.exchange.results import ExportResult
+from napari_convnet.exchange.whole_objects import plan_whole_objects
 from napari_convnet.progress import Progress
 from napari_convnet.project import Project
 
@@ -116,6 +117,10 @@ FORMATS: dict[str, Format] = {
         "Painted labels", "label images (0 = not annotated, k = class k) and classes.csv",
         "file or folder", "folder", ".tif", _MASKS_ASK, plan=plan_painted_masks,
         export=_without_pixels(export_painted_masks),
+    ),
+    "objects": Format(
+        "Whole objects to segment", "label images, every object a number of its own, as painted areas",
+        "file or folder", "", ".tif", ("class_name", *_MASKS_ASK), plan=plan_whole_objects,
     ),
     "instances": Format(
         "Instance masks with classes", "a label image and a CSV (label, class) for each image",

@@ -94,11 +94,11 @@ def plan_painted_masks(target: Target, path: Path) -> Generator[Progress, None, 
         labels = read_label_file(file, plan, target.options.converts_decimals)
         labels = _checked(labels, image, plane, n_classes, where)
         if plane is not None:
-            _add(plan, image, plane, values[labels])
+            add_painting(plan, image, plane, values[labels])
             continue
         leading, _ = plane_and_shape(image)
         for index in np.ndindex(*leading):
-            _add(plan, image, index, values[labels[index]])
+            add_painting(plan, image, index, values[labels[index]])
     if not plan.paintings:
         plan.skipped.append("all of it, because no pixel is above 0")
     return plan
@@ -160,6 +160,9 @@ def _checked(
     return labels.astype(np.uint8)
 
 
-def _add(plan: ImportPlan, image: ImageRecord, plane: tuple[int, ...], labels: np.ndarray) -> None:
+def add_painting(
+    plan: ImportPlan, image: ImageRecord, plane: tuple[int, ...], labels: np.ndarray
+) -> None:
+    """Let a plan write class values ``(Y, X)`` uint8 into a plane, if there are any."""
     if labels.any():
         plan.paintings.append(NewPainting(image.id, plane, PackedPlane(labels)))

@@ -36,11 +36,11 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]
 
 
 def tiff_bytes(image: np.ndarray) -> bytes:
-    """Return a label image ``(Y, X)`` as a compressed TIFF of its own type."""
+    """Return a label image ``(Y, X)`` or ``(Z, Y, X)`` as a compressed TIFF of its own type."""
     import tifffile
 
     data = io.BytesIO()
-    tifffile.imwrite(data, image, compression="zlib", metadata={"axes": "YX"})
+    tifffile.imwrite(data, image, compression="zlib", metadata={"axes": "ZYX"[-image.ndim :]})
     return data.getvalue()
 
 

@@ -13,6 +13,7 @@ from napari_convnet.folders.reading import (
     read_labels,
     shown_name,
 )
+from napari_convnet.folders.stacks import read_label_stack, read_stack
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -28,6 +29,8 @@ __all__ = [
     "read_array",
     "read_class_folder",
     "read_image",
+    "read_label_stack",
     "read_labels",
+    "read_stack",
     "shown_name",
 ]

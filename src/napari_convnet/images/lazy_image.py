@@ -127,12 +127,21 @@ class LazyImage:
                 sample.rounded[number] |= is_rounded(parts[number], plane.dtype)
             pixels = np.concatenate(parts)
             finite = np.isfinite(pixels)
-            if finite.any(axis=(1, 2)).all():
+            if finite.all():
+                values = thin_out(pixels, n_blocks).copy()
+                medians, filled = (
+                    np.median(values, axis=1),
+                    pixels,
+                )  # of all of them takes far longer
+            elif finite.any(axis=(1, 2)).all():
                 medians = [np.median(c[valid]) for c, valid in zip(pixels, finite, strict=True)]
-                sample.medians.append(np.array(medians, np.float32))
-                filled = _filled(pixels, finite, sample.medians[-1])
-                sample.values.append(thin_out(filled, n_blocks).copy())
-                yield filled
+                filled = _filled(pixels, finite, np.array(medians))
+                values = thin_out(filled, n_blocks).copy()
+            else:
+                continue
+            sample.medians.append(np.array(medians, np.float32))
+            sample.values.append(values)
+            yield filled
 
 
 @dataclass(eq=False)

@@ -15,10 +15,18 @@ from napari_convnet.classes import ClassInfo
 from napari_convnet.devices import memory_layout
 from napari_convnet.errors import UserError
 from napari_convnet.images import Normalisation
+from napari_convnet.live.consistency import ConsistentStepper
 from napari_convnet.model_file import Model
-from napari_convnet.networks import parameter_groups, set_training_mode
+from napari_convnet.networks import (
+    STARTER_HEAD,
+    learning_batch_norms,
+    network_entry,
+    parameter_groups,
+    set_training_mode,
+)
 from napari_convnet.samples import SegmentationSet
 from napari_convnet.settings import TrainingSettings
+from napari_convnet.training.defaults import check_dimensions
 from napari_convnet.training.fine_tuning import start_from_model
 from napari_convnet.training.objectives import ClassObjective
 from napari_convnet.training.recipe import Recipe
@@ -26,6 +34,14 @@ from napari_convnet.training.stepper import Stepper
 
 #: Share of the mean that a step leaves as it was: about the last 50 steps count.
 _DECAY = 0.98
+#: Layers that begin with starter weights learn so much slower than the last one: strokes show no borders of objects,
+#: and the starter weights know them.
+_STARTER_FACTOR = 0.1
+#: Share of a step in the statistics of batch norms that begin with starter weights; the patches around strokes are not
+#: like whole images.
+_STARTER_MOMENTUM = 0.02
+#: Where starter weights are right on such a share of the strokes, they are held on to; elsewhere they are only a start.
+_MOSTLY, _N_ASKED = 0.85, 16
 #: Numbers that became invalid so many times in a row end the training.
 _MOST_FAILURES = 3
 
@@ -61,6 +77,11 @@ class LiveRequest:
     initial_weights: dict[str, Tensor] | None = None
     initial_model: Model | None = None
     start: dict[str, Any] | None = None
+
+    @property
+    def begins_with_starter(self) -> bool:
+        """Whether it begins with starter weights."""
+        return self.initial_weights is not None and STARTER_HEAD in self.initial_weights
 
     @property
     def normalisation(self) -> Normalisation:
@@ -117,6 +138,7 @@ class LiveNetwork:
                 request.initial_weights, request.name, start=request.start,
             )  # fmt: skip
         begin = start_from_model(samples, request.initial_model, request.settings)
+        check_dimensions(network_entry(begin.network), samples)
         return Recipe(
             samples, begin.network, begin.network_settings, request.settings, begin.weights, request.name,
             begin.facts, start=request.start,
@@ -126,17 +148,37 @@ class LiveNetwork:
         request, samples = self._request, self.samples
         layout = memory_layout(self.device)
         self.module = module.to(self.device).to(memory_format=layout)
+        factor = request.settings.backbone_learning_rate_factor
+        holds_on = request.begins_with_starter and self._is_mostly_right()
+        if holds_on:
+            factor *= _STARTER_FACTOR
+            for norm in learning_batch_norms(module):
+                norm.momentum = _STARTER_MOMENTUM
         groups = parameter_groups(
-            module, self._recipe.network, request.settings.backbone_learning_rate_factor,
-            request.settings.bias_learning_rate_factor,
-        )  # fmt: skip
-        objective = ClassObjective(samples, request.settings, self.device)
-        self._stepper = Stepper(
-            self.module, groups, objective, request.settings, self.device, layout
+            module, self._recipe.network, factor, request.settings.bias_learning_rate_factor
         )
+        objective = ClassObjective(samples, request.settings, self.device)
         self._averaged = AveragedModel(self.module, avg_fn=_mean_with, use_buffers=True)
+        parts = (self.module, groups, objective, request.settings, self.device, layout)
+        self._stepper = (
+            ConsistentStepper(self._averaged.module, *parts) if holds_on else Stepper(*parts)
+        )
         self._begun_at = self.step
         set_training_mode(self.module)
+
+    def _is_mostly_right(self) -> bool:
+        """Return whether the network is right on strokes before it has learned any, all classes counted alike."""
+        random = torch.Generator().manual_seed(self._request.settings.seed)
+        batches = self.samples.training_batches(_N_ASKED, random, augment=None)
+        inputs, targets = (part.to(self.device) for part in next(batches))
+        with torch.inference_mode():
+            found = self.module.eval()(inputs).argmax(1)
+        shares = [
+            (found[targets == k] == k).float().mean().item()
+            for k in range(len(self.samples.classes))
+            if (targets == k).any()
+        ]
+        return sum(shares) / len(shares) >= _MOSTLY
 
     def knows(self, classes: Sequence[ClassInfo]) -> bool:
         """Return whether its class values still mean the same: classes were renamed or added at most."""

@@ -1,6 +1,7 @@
 """The model file: one `.safetensors` file that is safe to open (docs/model_format.md)."""
 
 from napari_convnet.model_file.card import (
+    DEPTH,
     ClassCard,
     LocateCard,
     ModelCard,
@@ -13,6 +14,7 @@ from napari_convnet.model_file.reading import load_model, model_from_bytes, read
 from napari_convnet.model_file.writing import model_bytes, save_model
 
 __all__ = [
+    "DEPTH",
     "ClassCard",
     "LocateCard",
     "Model",

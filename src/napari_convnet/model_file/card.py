@@ -24,7 +24,10 @@ from napari_convnet.classes import MAX_CLASSES
 from napari_convnet.errors import UserError
 
 #: The newest format that this version reads.
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+
+#: How objects are made of a segmentation whose last output is how deep each pixel lies in its object, from 0 to 1.
+DEPTH = "depth"
 
 _TAG = re.compile(r"<[A-Za-z/!?]")
 #: Characters that turn the reading direction around: a stranger's text must read as it is stored.
@@ -161,7 +164,8 @@ class ModelCard(_Strict):
     normalisation
         How image values are scaled before the network.
     objects_from
-        How objects are made from a segmentation, such as ``"components"``; None where they are not.
+        How objects are made from a segmentation, such as ``"components"``; None where they are not. With
+        ``"depth"`` the network has one output more than classes, see `DEPTH`.
     locate
         How positions are found; None for other tasks.
     temperature
@@ -201,7 +205,7 @@ class ModelCard(_Strict):
     @model_serializer(mode="wrap")
     def _without_what_format_1_does_not_know(self, serialise: Any) -> dict[str, Any]:
         values = serialise(self)
-        values["format_version"] = format_version_of(self.task, self.temperature)
+        values["format_version"] = format_version_of(self.task, self.temperature, self.objects_from)
         if values["locate"] is None:
             del values["locate"]
         if values["temperature"] == 1:
@@ -221,15 +225,24 @@ class ModelCard(_Strict):
         return "segment" if is_map else self.task
 
     @property
+    def has_depth(self) -> bool:
+        """Whether the network's last output is how deep each pixel lies in its object."""
+        return self.objects_from == DEPTH
+
+    @property
     def n_outputs(self) -> int:
-        """Channels of the network's output: row and column of a patch's position, else one a class."""
-        return 2 if self.network_task == "locate" else len(self.classes)
+        """Channels of the network's output: row and column of a patch's position, else one a class, and the depth."""
+        return 2 if self.network_task == "locate" else len(self.classes) + self.has_depth
 
     @model_validator(mode="after")
     def _fits_together(self) -> ModelCard:
         if (self.task == "locate") != (self.locate is not None):
             raise ValueError("a model that locates, and only such a one, says how")
-        oldest, newest = (format_version_of(self.task, t) for t in (1.0, self.temperature))
+        if self.has_depth and self.task != "segment":
+            raise ValueError("only a model that segments has depths of objects")
+        oldest, newest = (
+            format_version_of(self.task, t, self.objects_from) for t in (1.0, self.temperature)
+        )
         if not oldest <= self.format_version <= newest:
             raise ValueError(f"format {self.format_version} is not the one to {self.task}")
         if self.network_task == "locate" and (self.patch_size,) * 2 != self.input_size:
@@ -253,8 +266,10 @@ class ModelCard(_Strict):
         return self
 
 
-def format_version_of(task: str, temperature: float = 1.0) -> int:
+def format_version_of(task: str, temperature: float = 1.0, objects_from: str | None = None) -> int:
     """Return the format in which a card is written: the oldest one that can say what it says."""
+    if objects_from == DEPTH:
+        return 3
     return 2 if task == "locate" or temperature != 1 else 1
 
 

@@ -23,6 +23,15 @@ if TYPE_CHECKING:
     from napari_convnet.networks.graph_json import graph_from_json, graph_to_json
     from napari_convnet.networks.graph_network import GraphNetwork
     from napari_convnet.networks.imagenet import build_imagenet_classifier, imagenet_classes
+    from napari_convnet.networks.starter import (
+        STARTER_HEAD,
+        begin_head,
+        describe_starter_weights,
+        has_starter_weights,
+        read_starter_weights,
+        starter_card,
+        starter_sha256,
+    )
     from napari_convnet.networks.transfer import (
         backbone_blocks,
         freeze,
@@ -41,12 +50,15 @@ _HOME_OF = {
     "LayerGraph": "graph",
     "NETWORKS": "catalogue",
     "NetworkEntry": "entry",
+    "STARTER_HEAD": "starter",
     "Task": "entry",
     "adapt_weights": "weights",
     "backbone_blocks": "transfer",
+    "begin_head": "starter",
     "build_imagenet_classifier": "imagenet",
     "build_network": "catalogue",
     "count_parameters": "backbones",
+    "describe_starter_weights": "starter",
     "describe_weights": "downloads",
     "download_weights": "weights",
     "fetch_weights": "downloads",
@@ -54,16 +66,21 @@ _HOME_OF = {
     "freeze_all_but_head": "transfer",
     "graph_from_json": "graph_json",
     "graph_to_json": "graph_json",
+    "has_starter_weights": "starter",
     "imagenet_classes": "imagenet",
     "learning_batch_norms": "transfer",
     "network_entry": "catalogue",
     "networks_for": "catalogue",
     "parameter_groups": "transfer",
+    "read_starter_weights": "starter",
     "set_training_mode": "transfer",
+    "starter_card": "starter",
+    "starter_sha256": "starter",
 }
 
 __all__ = [
     "NETWORKS",
+    "STARTER_HEAD",
     "DownloadableWeights",
     "GraphBuilder",
     "GraphNetwork",
@@ -73,9 +90,11 @@ __all__ = [
     "Task",
     "adapt_weights",
     "backbone_blocks",
+    "begin_head",
     "build_imagenet_classifier",
     "build_network",
     "count_parameters",
+    "describe_starter_weights",
     "describe_weights",
     "download_weights",
     "fetch_weights",
@@ -83,12 +102,16 @@ __all__ = [
     "freeze_all_but_head",
     "graph_from_json",
     "graph_to_json",
+    "has_starter_weights",
     "imagenet_classes",
     "learning_batch_norms",
     "network_entry",
     "networks_for",
     "parameter_groups",
+    "read_starter_weights",
     "set_training_mode",
+    "starter_card",
+    "starter_sha256",
 ]
 
 

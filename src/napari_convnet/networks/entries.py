@@ -48,6 +48,12 @@ def _unet(channels: int, classes: int, _size: Size, settings: of.UNetSettings) -
     return UNet(channels, classes, settings)
 
 
+def _unet3d(channels: int, classes: int, _size: Size, settings: of.UNet3dSettings) -> Any:
+    from napari_convnet.networks.unet3d import UNet3d
+
+    return UNet3d(channels, classes, settings)
+
+
 def _pretrained_unet(channels: int, classes: int, _size: Size, settings: Any) -> Any:
     from napari_convnet.networks.pretrained_unet import PretrainedUNet
 
@@ -199,6 +205,12 @@ ENTRIES = (
         "Iglovikov & Shvets 2018, https://arxiv.org/abs/1801.05746",
         Stated(3, 224, 2, 14_328_354), 96, 32, 5e-4, of.PretrainedUNetSettings, _pretrained_unet,
         has_pretrained_weights=True, library="segmentation_models_pytorch",
+    ),
+    NetworkEntry(
+        "unet3d", "segment", "3-D UNet",
+        "Voxels of a z-stack, each with the slices above and below; planes may lie further apart than pixels.",
+        "Cicek et al. 2016, https://doi.org/10.1007/978-3-319-46723-8_49",
+        Stated(3, 64, 2, 345_698), 64, 16, 2e-3, of.UNet3dSettings, _unet3d, dimensions=3,
     ),
     NetworkEntry(
         "segnet", "segment", "SegNet",

@@ -68,6 +68,8 @@ class NetworkEntry:
         Module that has to be installed besides; empty if none.
     other_tasks
         Further tasks that it can do.
+    dimensions
+        2, or 3 for one that learns from stacks and is shown stacks.
     """
 
     network_id: str
@@ -85,6 +87,7 @@ class NetworkEntry:
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     library: str = ""
     other_tasks: tuple[Task, ...] = ()
+    dimensions: int = 2
 
     def does(self, task: Task) -> bool:
         """Return whether the network can be trained for a task."""

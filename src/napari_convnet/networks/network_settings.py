@@ -90,6 +90,14 @@ class SegNetSettings(UNetSettings):
 class UNet3dSettings(UNetSettings):
     """Size of the 3-D UNet, and how far it halves the depth."""
 
+    width: Annotated[
+        int,
+        {
+            "min": 4,
+            "max": 128,
+            "tooltip": "Filters at full resolution; every level down has twice as many.",
+        },
+    ] = 8
     halve_depth_from: Annotated[
         int,
         {

@@ -14,8 +14,9 @@ from napari_convnet.networks.network_settings import UNet3dSettings
 class UNet3d(nn.Module):
     """UNet on stacks with anisotropic kernels: 1x3x3 and halving in the plane only, then 3x3x3 and halving all.
 
-    Input ``(N, in_channels, Z, Y, X)`` float32 of any size, output logits ``(N, n_classes, Z, Y, X)``. The stack
-    is padded at its end to what the levels halve by repeating the border, and the padding is cut off again.
+    Input ``(N, in_channels, Z, Y, X)`` float32 of any size, output logits ``(N, n_classes, Z, Y, X)``; or a single
+    plane, both without ``Z``, which has no neighbours. The stack is padded at its end to what the levels halve by
+    repeating the border, and the padding is cut off again.
 
     References
     ----------
@@ -23,9 +24,13 @@ class UNet3d(nn.Module):
     https://arxiv.org/abs/1706.00120.
     """
 
+    #: It learns from stacks, and is shown stacks.
+    dimensions = 3
+
     def __init__(self, in_channels: int, n_classes: int, settings: UNet3dSettings) -> None:
         super().__init__()
         widths = [settings.width * 2**level for level in range(settings.levels + 1)]
+        self._first_deep = settings.halve_depth_from
         is_deep = [level >= settings.halve_depth_from for level in range(settings.levels + 1)]
         #: Window and stride of each halving; level k is halved on the way to level k + 1.
         self.halvings = [(2 if deep else 1, 2, 2) for deep in is_deep[:-1]]
@@ -46,8 +51,38 @@ class UNet3d(nn.Module):
         )
         self.head = nn.Conv3d(widths[0], n_classes, 1)
 
+    @property
+    def multiple(self) -> int:
+        """Pixels in the plane that its coarsest pixel spans."""
+        return self.multiples[-1]
+
+    @property
+    def receptive_radii(self) -> tuple[int, int, int]:
+        """How far along Z, Y and X, in pixels, an input can influence an output (upper bounds)."""
+        radii = []
+        for axis in range(3):
+            reach, jump = 0, 1
+            for level in range(len(self.encoder)):
+                sees = axis > 0 or level >= self._first_deep
+                times = 2 if level == len(self.decoder) else 4
+                halves = level < len(self.halvings) and self.halvings[level][axis] > 1
+                # Convolutions reach a pixel each; pooling and up-sampling shift by less than one coarser pixel.
+                reach += times * jump * sees
+                if halves:
+                    jump *= 2
+                    reach += jump
+            radii.append(reach)
+        return radii[0], radii[1], radii[2]
+
+    @property
+    def receptive_radius(self) -> int:
+        """How far in the plane, in pixels, an input can influence an output (an upper bound)."""
+        return self.receptive_radii[-1]
+
     def forward(self, stack: Tensor) -> Tensor:
-        """Return logits ``(N, n_classes, Z, Y, X)``."""
+        """Return logits ``(N, n_classes, Z, Y, X)``, or without ``Z`` for a plane."""
+        if stack.ndim == 4:
+            return self.forward(stack.unsqueeze(2)).squeeze(2)
         sides = stack.shape[-3:]
         ends = [-side % multiple for side, multiple in zip(sides, self.multiples, strict=True)]
         features = F.pad(stack, (0, ends[2], 0, ends[1], 0, ends[0]), mode="replicate")

@@ -10,6 +10,7 @@ from napari_convnet.errors import UserError
 from napari_convnet.images import CleanImage, LazyImage, Normalisation
 from napari_convnet.memory import available_memory
 from napari_convnet.model_file import Model, check_channels
+from napari_convnet.networks import network_entry
 
 #: What a segmentation takes for each pixel of its image at most, while objects are told apart and listed (measured).
 BYTES_PER_PIXEL = 62
@@ -32,6 +33,27 @@ def check_model_fits(model: Model, task: str, image: CleanImage | LazyImage) -> 
             "Choose another model.",
         )
     check_channels(model.card, image.n_channels, image.name)
+
+
+def sees_depth(model: Model) -> bool:
+    """Return whether a model was trained on stacks, and is shown stacks."""
+    return network_entry(model.card.network).dimensions == 3
+
+
+def check_sees_planes(model: Model, image: CleanImage | LazyImage) -> None:
+    """Refuse a model that needs the slices above and below.
+
+    Raises
+    ------
+    UserError
+        CN-675, naming the model and the image.
+    """
+    if sees_depth(model):
+        raise UserError(
+            "CN-675",
+            f"Model '{model.card.name}' was trained on z-stacks and needs all slices, and '{image.name[:60]}' is a "
+            "single plane. Nothing was changed. Open the stack, or choose a model of single images.",
+        )
 
 
 def result_fits(shape: tuple[int, int]) -> bool:

@@ -18,10 +18,11 @@ def separate_objects(
     background: int,
     settings: ObjectSettings | None = None,
     *,
+    depth: np.ndarray | None = None,
     stop: threading.Event | None = None,
     block: int = 1024,
 ) -> Generator[Progress, None, tuple[np.ndarray, np.ndarray] | None]:
-    """Turn a class map into objects, cutting touching ones where they narrow.
+    """Turn a class map into objects, cutting touching ones by what a model has learned, or where they narrow.
 
     Parameters
     ----------
@@ -31,6 +32,9 @@ def separate_objects(
         Class value that forms no objects; 0 (not predicted) never does.
     settings
         Which areas count, and whether and how readily touching ones are cut; None: the default.
+    depth
+        ``(Y, X)`` uint8: how deep each pixel lies in its own object, see `Segmentation`; None where the model does
+        not know.
     stop
         Ends the work, with None as the result.
     block
@@ -57,7 +61,8 @@ def separate_objects(
         if settings.touching == "off":
             parts = ndimage.label(shape)[0]
         else:
-            parts = yield from cut_waists(shape, settings.strength, stop, block)
+            learned = depth if settings.touching == "automatic" else None
+            parts = yield from cut_waists(shape, settings.strength, stop, block, learned)
         if parts is None or (stop is not None and stop.is_set()):
             return None
         is_free = objects == 0  # a ring in a ring: both see its hole

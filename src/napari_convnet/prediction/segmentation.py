@@ -13,7 +13,11 @@ from torch import Tensor
 
 from napari_convnet.images import CleanImage, ImageNote, LazyImage
 from napari_convnet.model_file import Model
-from napari_convnet.prediction.fitting import check_model_fits, check_result_fits
+from napari_convnet.prediction.fitting import (
+    check_model_fits,
+    check_result_fits,
+    check_sees_planes,
+)
 from napari_convnet.prediction.objects import separate_objects
 from napari_convnet.prediction.reading import NormalisedImage, PredictionInterrupted
 from napari_convnet.prediction.tile_by_tile import predict_tiles
@@ -39,12 +43,16 @@ class Segmentation:
         ``(n + 1,)`` uint8: class value of each object by its label; index 0 is background.
     notes
         What a person should know about the image.
+    depth
+        ``(Y, X)`` uint8: how deep each pixel lies in its own object, from 0 at the border to 255, if the model was
+        trained on whole objects; else None.
     """
 
     classes: np.ndarray
     objects: np.ndarray
     object_values: np.ndarray
     notes: tuple[ImageNote, ...] = ()
+    depth: np.ndarray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,15 +105,20 @@ def segment_image(
         `PredictionInterrupted` with what is done when a lazy image cannot be read any further.
     """
     check_model_fits(model, "segment", image)
+    check_sees_planes(model, image)
     check_result_fits(image)
     objects = objects or ObjectSettings()
     pixels = NormalisedImage(model, image)
     classes = np.zeros(image.shape, np.uint8)
+    depth = np.zeros(image.shape, np.uint8) if model.card.has_depth else None
     yield SegmentationBegun.of(strided_levels(classes))
+    n_classes = len(model.card.classes)
 
-    def keep(tile: Tile, logits: Tensor) -> None:
-        best = logits.argmax(0).to(torch.uint8).cpu().numpy()
-        classes[tile.write] = best[tile.within] + 1
+    def keep(tile: Tile, outputs: Tensor) -> None:
+        classes[tile.write] = class_values(outputs, n_classes)[tile.within]
+        if depth is not None:
+            deep = (outputs[-1].clamp(0, 1) * 255).round().to(torch.uint8)
+            depth[tile.write] = deep.cpu().numpy()[tile.within]
 
     problem = yield from predict_tiles(
         model, pixels, image.shape, keep,
@@ -113,15 +126,20 @@ def segment_image(
     )  # fmt: skip
     background = model.card.background_value
     if stop is not None and stop.is_set():
-        found = run(separate_objects(classes, background, objects))
+        found = run(separate_objects(classes, background, objects, depth=depth))
     else:
-        found = yield from separate_objects(classes, background, objects, stop=stop)
+        found = yield from separate_objects(classes, background, objects, depth=depth, stop=stop)
     if found is None:
         found = run(separate_objects(classes, background, replace(objects, touching="off")))
-    result = Segmentation(classes, *found, pixels.notes)
+    result = Segmentation(classes, *found, pixels.notes, depth)
     if problem is not None:
         raise PredictionInterrupted(problem, result) if classes.any() else problem
     return result
+
+
+def class_values(outputs: Tensor, n_classes: int) -> np.ndarray:
+    """Return the likeliest class of each pixel, from 1, of a network's outputs ``(K, Y, X)``: ``(Y, X)`` uint8."""
+    return outputs[:n_classes].argmax(0).to(torch.uint8).cpu().numpy() + 1
 
 
 def strided_levels(array: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from napari_convnet.images import CleanImage, ImageNote, LazyImage
 from napari_convnet.model_file import Model
-from napari_convnet.prediction.fitting import check_model_fits
+from napari_convnet.prediction.fitting import check_model_fits, check_sees_planes
 from napari_convnet.prediction.reading import NormalisedImage, PredictionInterrupted
 from napari_convnet.prediction.result_file import ResultFile
-from napari_convnet.prediction.segmentation import SegmentationBegun
+from napari_convnet.prediction.segmentation import SegmentationBegun, class_values
 from napari_convnet.prediction.tile_by_tile import predict_tiles
 from napari_convnet.prediction.tiled_objects import label_blocks
 from napari_convnet.prediction.tiles import Tile, suggest_tile_size
@@ -79,6 +78,7 @@ def segment_to_file(
         `PredictionInterrupted` with what is done when a lazy image cannot be read any further.
     """
     check_model_fits(model, "segment", image)
+    check_sees_planes(model, image)
     objects = objects or ObjectSettings()
     size = tile_size or suggest_tile_size(model.network)
     pixels = NormalisedImage(model, image)
@@ -88,9 +88,8 @@ def segment_to_file(
     try:
         yield SegmentationBegun.of(file.levels("classes"))
 
-        def keep(tile: Tile, logits: Tensor) -> None:
-            best = logits.argmax(0).to(torch.uint8).cpu().numpy()
-            file.write("classes", tile.write, best[tile.within] + 1)
+        def keep(tile: Tile, outputs: Tensor) -> None:
+            file.write("classes", tile.write, class_values(outputs, len(names))[tile.within])
 
         problem = yield from predict_tiles(
             model, pixels, image.shape, keep,
@@ -103,8 +102,11 @@ def segment_to_file(
             lambda window, labels: file.write("objects", window, labels),
             stop=stop if is_complete else None,
         )  # fmt: skip
+        # After a stop, a job may tell little more; what is not predicted is empty, and soon over.
         values = (yield from steps) if is_complete else run(steps)
         file.finish({"is_complete": is_complete and values is not None})
+        if is_complete:
+            yield SegmentationBegun.of(file.levels("classes"))  # which have moved
     except BaseException:
         file.discard()
         raise

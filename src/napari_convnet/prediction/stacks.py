@@ -12,7 +12,8 @@ import numpy as np
 from napari_convnet.errors import UserError
 from napari_convnet.images import CleanImage, ImageNote, LazyImage, UnreadableError
 from napari_convnet.model_file import Model
-from napari_convnet.prediction.fitting import check_stack_fits
+from napari_convnet.prediction.fitting import check_stack_fits, sees_depth
+from napari_convnet.prediction.objects import separate_objects
 from napari_convnet.prediction.reading import PredictionInterrupted
 from napari_convnet.prediction.segmentation import (
     Segmentation,
@@ -20,7 +21,8 @@ from napari_convnet.prediction.segmentation import (
     segment_image,
     strided_levels,
 )
-from napari_convnet.progress import Progress, told_as
+from napari_convnet.prediction.volumes import predict_volumes
+from napari_convnet.progress import Progress, run, told_as
 from napari_convnet.settings import ObjectSettings
 
 #: Objects of two neighbouring slices that share at least this much of the smaller one may be one.
@@ -147,6 +149,8 @@ def segment_stack(
 ) -> Generator[Progress, None, StackSegmentation]:
     """Segment every plane of a z-stack, a time series or both, one after the other.
 
+    A model that was trained on stacks sees all slices of a stack together.
+
     Parameters
     ----------
     planes
@@ -165,10 +169,14 @@ def segment_stack(
     Raises
     ------
     UserError
-        CN-106 when the model does not fit a plane, CN-605 when the result does not fit into the memory;
+        CN-106 when the model does not fit a plane, CN-675 when it needs an axis of depth and there is none, CN-605
+        when the result does not fit into the memory;
         `PredictionInterrupted` with what is done when a plane cannot be read.
     """
     check_stack_fits(shape, getattr(planes, "name", "stack"))
+    if sees_depth(model):
+        steps = _segment_volumes(model, planes, shape, linked_axis, objects, device, take, stop)
+        return (yield from steps)
     classes, found = np.zeros(shape, np.uint8), StackObjects(shape, linked_axis)
     notes: list[ImageNote] = []
     problem: UserError | None = None
@@ -198,6 +206,44 @@ def segment_stack(
         raise problem
     if problem is not None:
         raise PredictionInterrupted(problem, done)
+    return done
+
+
+def _segment_volumes(
+    model: Model,
+    planes: Sequence[CleanImage | LazyImage],
+    shape: tuple[int, ...],
+    depth_axis: int | None,
+    objects: ObjectSettings | None,
+    device: str,
+    take: TakePlane | None,
+    stop: threading.Event | None,
+) -> Generator[Progress, None, StackSegmentation]:
+    """Segment stack after stack in three dimensions, then tell objects apart slice by slice and link them."""
+    classes, found = np.zeros(shape, np.uint8), StackObjects(shape, depth_axis)
+    yield SegmentationBegun.of(strided_levels(classes))
+    notes, problem = yield from predict_volumes(
+        model, planes, classes, depth_axis, device=device, stop=stop
+    )
+    background, settings = model.card.background_value, objects or ObjectSettings()
+    n_done = 0
+    for number, index in enumerate(np.ndindex(*shape[:-2])):
+        plane = classes[index]
+        if not plane.any():
+            continue
+        parts = run(separate_objects(plane, background, settings))
+        result = Segmentation(plane, *parts)
+        numbers = found.add(index, result.objects, result.object_values)
+        if take is not None:
+            take(number, planes[number], result, numbers)
+        n_done += 1
+        if stop is None or not stop.is_set():  # a stopped job may say little more
+            text = f"objects of plane {number + 1:,} of {len(planes):,}"
+            yield Progress(done=number + 1, total=len(planes), text=text)
+    values = np.array(found.values, np.uint8)
+    done = StackSegmentation(classes, found.objects, values, n_done, notes)
+    if problem is not None:
+        raise PredictionInterrupted(problem, done) if n_done else problem
     return done
 
 

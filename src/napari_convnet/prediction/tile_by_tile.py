@@ -95,7 +95,7 @@ class _Runner:
 
     def _use(self, device: torch.device) -> None:
         self._device = device
-        self._layout = memory_layout(device)
+        self._layout = memory_layout(device, self._network)
         self._network.to(device, memory_format=self._layout)
 
     @property

@@ -73,6 +73,11 @@ def label_blocks(
     return values
 
 
+#: Of the areas of a block, ``(n,)`` each: class value uint8, pixels int32, first pixel int64, at the border bool.
+#: There may be tens of millions, where a network finds specks: each counts.
+_Facts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
 class _Areas:
     """What is known of the areas of all blocks so far, and which of them touch."""
 
@@ -80,9 +85,7 @@ class _Areas:
         self._shape = shape
         self.offsets: list[int] = []
         self._n = 0
-        self._facts: list[
-            np.ndarray
-        ] = []  # (4, n) of each block: class value, pixels, first pixel, at the border
+        self._facts: list[_Facts] = []
         self._edges: list[np.ndarray] = []
         self._above = np.full(
             shape[1], -1
@@ -104,37 +107,39 @@ class _Areas:
         self.offsets.append(self._n)
         self._n += len(values)
 
-    def _measure(self, window: Window, labels: np.ndarray, values: np.ndarray) -> np.ndarray:
+    def _measure(self, window: Window, labels: np.ndarray, values: np.ndarray) -> _Facts:
         (rows, columns), (height, width) = window, self._shape
         n = len(values) + 1
-        facts = np.zeros((4, n), np.int64)
-        facts[0, 1:] = values
-        facts[1] = np.bincount(labels.ravel(), minlength=n)
+        pixels = np.bincount(labels.ravel(), minlength=n).astype(np.int32)
+        first, is_border = np.zeros(n, np.int64), np.zeros(n, bool)
         inside = np.flatnonzero(labels)[::-1]
         y, x = np.divmod(inside, labels.shape[1])
-        facts[2, labels.ravel()[inside]] = (
-            (y + rows.start) * width + x + columns.start
-        )  # the last one written stays
+        # The last one written stays.
+        first[labels.ravel()[inside]] = (y + rows.start) * width + x + columns.start
         ends = [
             labels[0] * (rows.start == 0), labels[-1] * (rows.stop == height),
             labels[:, 0] * (columns.start == 0), labels[:, -1] * (columns.stop == width),
         ]  # fmt: skip
-        facts[3, np.concatenate(ends)] = 1
-        return facts[:, 1:]
+        is_border[np.concatenate(ends)] = True
+        return values, pixels[1:], first[1:], is_border[1:]
 
     def _meet(
         self, one: np.ndarray, value: np.ndarray, other: np.ndarray, other_value: np.ndarray
     ) -> None:
         touch = (one >= 0) & (other >= 0) & (value == other_value)
         if touch.any():
-            self._edges.append(np.unique(np.stack([one[touch], other[touch]]), axis=1))
+            self._edges.append(
+                np.unique(np.stack([one[touch], other[touch]]), axis=1).astype(np.int32)
+            )
 
     def number_objects(self, settings: ObjectSettings) -> tuple[np.ndarray, np.ndarray]:
         """Return the object of each area (0: left out), and the class value of each object from 0 on."""
         if not self._n:
             return np.zeros(0, np.int32), np.zeros(1, np.uint8)
-        value, pixels, first, is_border = np.concatenate(self._facts, axis=1)
-        ends = np.concatenate([np.empty((2, 0), int), *self._edges], axis=1)
+        facts, self._facts = self._facts, []
+        value, pixels, first, is_border = (np.concatenate(f) for f in zip(*facts, strict=True))
+        del facts
+        ends = np.concatenate([np.empty((2, 0), np.int32), *self._edges], axis=1)
         graph = coo_array((np.ones(ends.shape[1], bool), tuple(ends)), shape=(self._n, self._n))
         n_objects, object_of = connected_components(graph, directed=False)
         sizes = np.bincount(object_of, pixels, n_objects)
@@ -144,7 +149,7 @@ class _Areas:
         values[object_of] = value
         is_kept = sizes >= settings.smallest_area
         if settings.drop_border:
-            is_kept[object_of[is_border > 0]] = False
+            is_kept[object_of[is_border]] = False
         order = np.lexsort((firsts, values))
         order = order[is_kept[order]]
         number = np.zeros(n_objects, np.int32)
@@ -170,6 +175,8 @@ class _Steps:
 def _label(classes: np.ndarray, background: int) -> tuple[np.ndarray, np.ndarray]:
     """Return areas 1..n of one class each, and their class values ``(n,)``."""
     labels, values = np.zeros(classes.shape, np.int64), [np.empty(0, np.uint8)]
+    if not classes.any():  # not predicted
+        return labels, values[0]
     n_areas = 0
     for value in np.unique(classes):
         if value in (0, background):

@@ -88,7 +88,9 @@ def nearest_first(
     network: nn.Module,
     shape: tuple[int, int],
 ) -> list[Tile]:
-    """Return tiles by their distance to a place, the nearest one in quarters, so that it is seen early.
+    """Return tiles by their distance to a place; the nearest one in quarters, and of these the nearest one, too.
+
+    So something is seen early, which the larger margins of small tiles are worth.
 
     Parameters
     ----------
@@ -111,8 +113,11 @@ def nearest_first(
     first, *others = sorted(tiles, key=distance)
     if not others:
         return [first]
-    quarters = cut_tiles(shape, tile_size // 2, network, first.write)
-    return [*sorted(quarters, key=distance), *others]
+    for parts in (2, 4):
+        quarters = cut_tiles(shape, tile_size // parts, network, first.write)
+        first, *rest = sorted(quarters, key=distance)
+        others = [*rest, *others]
+    return [first, *others]
 
 
 def _span(start: int, end: int, margin: int, extent: int) -> tuple[slice, slice, slice]:

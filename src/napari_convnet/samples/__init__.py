@@ -11,7 +11,7 @@ from napari_convnet.samples.folds import choose_folds
 from napari_convnet.samples.heat_maps import HeatMapSet
 from napari_convnet.samples.held_out import held_out_sha256
 from napari_convnet.samples.image_files import ImageFiles, read_image_files
-from napari_convnet.samples.instances import instance_classes
+from napari_convnet.samples.instances import painted_objects
 from napari_convnet.samples.patches import resize_patch, resize_patches
 from napari_convnet.samples.positions import AnnotatedFrames, PositionSet
 from napari_convnet.samples.segmentation import SegmentationSet
@@ -21,6 +21,9 @@ from napari_convnet.samples.split import (
     split_by_sample,
     split_given,
 )
+from napari_convnet.samples.stacks import AnnotatedStack, StackSet
+from napari_convnet.samples.whole_objects import WholeObjectSet
+from napari_convnet.seams import instance_classes
 
 #: What `napari_convnet.train` takes.
 TrainingSet = ClassificationSet | SegmentationSet | PositionSet | HeatMapSet
@@ -30,6 +33,7 @@ __all__ = [
     "AnnotatedObjects",
     "AnnotatedPixels",
     "AnnotatedPositions",
+    "AnnotatedStack",
     "AugmentationSettings",
     "ClassificationSet",
     "Film",
@@ -38,12 +42,15 @@ __all__ = [
     "PositionSet",
     "SegmentationSet",
     "Split",
+    "StackSet",
     "TrainingSet",
+    "WholeObjectSet",
     "augmented_samples",
     "choose_folds",
     "held_out_sha256",
     "images_held_out",
     "instance_classes",
+    "painted_objects",
     "read_image_files",
     "resize_patch",
     "resize_patches",

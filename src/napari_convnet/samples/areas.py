@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_convnet.errors import UserError
-from napari_convnet.samples.instances import instance_classes
 from napari_convnet.samples.split import RegionCut, cut_by_region, split_by_group
+from napari_convnet.seams import instance_classes
 
 #: (image index, rows, columns).
 Area = tuple[int, slice, slice]
@@ -49,6 +49,7 @@ def choose_areas(
     groups: Sequence | None,
     seed: int,
     always_train: Sequence[bool] | None = None,
+    axes: Sequence[int] = (0, 1),
 ) -> Areas:
     """Hold out whole images where there are several, else a strip of each image with a gap.
 
@@ -64,9 +65,12 @@ def choose_areas(
         One name an image; images of one group stay together.
     always_train
         One value an image: nothing of these is held out.
+    axes
+        Across which an image may be cut: 0 between rows, 1 between columns.
     """
     if always_train is not None and any(always_train):
-        return _around(targets, patch_size, fraction, groups, seed, np.asarray(always_train, bool))
+        is_kept = np.asarray(always_train, bool)
+        return _around(targets, patch_size, fraction, groups, seed, is_kept, axes)
     everything = _whole(targets, np.arange(len(targets)))
     nothing = "nothing is held out"
     if fraction <= 0:
@@ -79,7 +83,7 @@ def choose_areas(
     training: list[Area] = []
     held_out: list[Area] = []
     for index, target in enumerate(targets):
-        cut = _cut_image(target, patch_size, fraction)
+        cut = _cut_image(target, patch_size, fraction, axes)
         if cut is None:
             training.append(everything[index])
             continue
@@ -94,6 +98,46 @@ def choose_areas(
     return Areas(tuple(training), tuple(held_out), description)
 
 
+def choose_areas_of_stacks(
+    targets: Sequence[np.ndarray],
+    patch_size: int,
+    fraction: float,
+    seed: int,
+    always_train: Sequence[bool] | None = None,
+    n_training: int | None = None,
+) -> Areas:
+    """Hold out whole stacks where there are several, else a strip of each through all slices, with a gap.
+
+    Parameters
+    ----------
+    targets
+        ``(Z, Y, X)`` class indices of each stack, -1 = not annotated.
+    patch_size, fraction, seed, always_train
+        As for `choose_areas`.
+    n_training
+        As for `given_areas`, where the user chose what is held out.
+
+    Returns
+    -------
+    Areas
+        Rows and columns; each area goes through all slices.
+    """
+    # Slices above each other: a strip that is cut between columns has every slice on both of its sides. Rows of all
+    # slices would be told apart, so only columns are cut.
+    stacked = [target.reshape(-1, target.shape[-1]) for target in targets]
+    if n_training is not None:
+        found = given_areas(stacked, n_training)
+    else:
+        found = choose_areas(stacked, patch_size, fraction, None, seed, always_train, axes=(1,))
+    rows = [slice(0, target.shape[1]) for target in targets]
+    training, validation = (
+        tuple((i, rows[i], columns) for i, _, columns in part)
+        for part in (found.training, found.validation)
+    )
+    description = found.description.replace("images", "stacks")
+    return Areas(training, validation, description, found.warning)
+
+
 def _around(
     targets: Sequence[np.ndarray],
     patch_size: int,
@@ -101,6 +145,7 @@ def _around(
     groups: Sequence | None,
     seed: int,
     always_train: np.ndarray,
+    axes: Sequence[int],
 ) -> Areas:
     """Choose among the images that may be held out, and train on all of the others."""
     free = np.flatnonzero(~always_train)
@@ -109,7 +154,7 @@ def _around(
         reason = "No score can be measured: all images are set to training."
         return Areas(chosen, (), "nothing is held out", reason)
     names = None if groups is None else [groups[i] for i in free]
-    inner = choose_areas([targets[i] for i in free], patch_size, fraction, names, seed)
+    inner = choose_areas([targets[i] for i in free], patch_size, fraction, names, seed, axes=axes)
     training, validation = (
         tuple((int(free[i]), rows, columns) for i, rows, columns in part)
         for part in (inner.training, inner.validation)
@@ -167,10 +212,13 @@ def _hold_out_images(
     return None if split is None else np.unique(image_of_row[split.validation])
 
 
-def _cut_image(target: np.ndarray, patch_size: int, fraction: float) -> RegionCut | None:
+def _cut_image(
+    target: np.ndarray, patch_size: int, fraction: float, axes: Sequence[int]
+) -> RegionCut | None:
     positions = np.argwhere(target >= 0)
     if len(positions) < 2:
         return None
     # A gap of a whole patch would use up a small image; no patch crosses into the other area anyway.
     gap = min(patch_size, min(target.shape) // 8)
-    return cut_by_region(positions, target[tuple(positions.T)], target.shape, gap, fraction)
+    values = target[tuple(positions.T)]
+    return cut_by_region(positions, values, target.shape, gap, fraction, axes)

@@ -102,9 +102,11 @@ class Looks:
         return moved * self.contrast.to(moved.device) + self.brightness.to(moved.device)
 
     def classes(self, targets: Tensor) -> Tensor:
-        """Return moved copies of ``(N, Y, X)`` int64 class indices; what comes from outside is -1."""
-        shifted = (targets + 1).unsqueeze(1).float()  # 0 = outside = not annotated
-        return self._sample(shifted, "nearest", "zeros").squeeze(1).round().long() - 1
+        """Return moved copies of ``(N, Y, X)`` or ``(N, K, Y, X)`` whole numbers; what comes from outside is -1."""
+        shifted = (targets + 1).float()  # 0 = outside = not annotated
+        shifted = shifted.unsqueeze(1) if targets.ndim == 3 else shifted
+        moved = self._sample(shifted, "nearest", "zeros").round().long() - 1
+        return moved.view(targets.shape)
 
     def maps(self, maps: Tensor) -> Tensor:
         """Return moved copies of ``(N, K, Y, X)`` float maps; what comes from outside is 0."""
@@ -171,8 +173,8 @@ def augment_batch(
     inputs
         ``(N, C, Y, X)`` float32, normalised.
     targets
-        ``(N, Y, X)`` int64 class indices, -1 = not annotated, moved along with the pixels (what comes
-        from outside is -1), or None for one target a patch.
+        ``(N, Y, X)`` int64 class indices, or several maps of whole numbers ``(N, K, Y, X)``, -1 = not annotated,
+        moved along with the pixels (what comes from outside is -1), or None for one target a patch.
     random, settings, intensity
         See `draw_looks`.
 
@@ -242,7 +244,7 @@ def augmented_samples(
     Returns
     -------
     originals, augmented : Tensor
-        ``(n, C, Y, X)`` float32 each, normalised; the k-th of both is the same sample.
+        ``(n, C, Y, X)`` float32 each, normalised; the k-th of both is the same sample. Of stacks the middle slice.
     """
     pairs: list[tuple[Tensor, Tensor]] = []
     while sum(len(original) for original, _ in pairs) < n:
@@ -258,4 +260,7 @@ def augmented_samples(
         )
         pairs.append((original, changed))
     originals, augmented = (torch.cat(parts)[:n] for parts in zip(*pairs, strict=True))
+    if originals.ndim == 5:  # stacks
+        middle = originals.shape[2] // 2
+        return originals[:, :, middle], augmented[:, :, middle]
     return originals, augmented

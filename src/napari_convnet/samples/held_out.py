@@ -34,7 +34,7 @@ def _held_out(samples: TrainingSet) -> Iterator[bytes]:
     names = [info.name for info in samples.classes]
     if isinstance(samples, SegmentationSet):
         for index, rows, columns in samples.areas.validation:
-            truth = samples.targets[index][rows, columns].astype(np.int16)
+            truth = samples.targets[index][..., rows, columns].astype(np.int16)
             yield _digest(names, (rows, columns), truth)
     elif isinstance(samples, HeatMapSet):
         for area in samples.areas.validation:

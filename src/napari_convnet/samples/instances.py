@@ -1,33 +1,69 @@
-"""Whole objects as a target: instance labels turned into pixel classes that keep touching objects apart."""
+"""Whole objects as a target: classes of pixels, and for each pixel how deep it lies in its own object."""
 
 from __future__ import annotations
 
 import numpy as np
+from scipy import ndimage
 
-#: Values of the class map that `instance_classes` makes.
-BACKGROUND, OBJECT = 1, 2
+#: Depths are kept as whole numbers up to this one, which is the deepest place of an object.
+DEEPEST = 1000
 
 
-def instance_classes(instances: np.ndarray) -> np.ndarray:
-    """Turn instance labels into classes: 1 = background, 2 = object; a seam where objects touch is background.
+def painted_objects(labels: np.ndarray, background: int) -> np.ndarray:
+    """Take every connected area of one painted class for a whole object.
 
     Parameters
     ----------
-    instances
-        ``(Y, X)`` integers, 0 = background, every object a value of its own.
+    labels
+        ``(Y, X)`` integers: 0 = not annotated, k = class k.
+    background
+        The class that forms no objects.
 
     Returns
     -------
     numpy.ndarray
-        ``(Y, X)`` uint8. The seam is one pixel wide on either side, so that connected components give back the
-        objects.
+        ``(Y, X)`` int32, 0 = no object, every object a value of its own.
     """
-    classes = np.where(instances > 0, OBJECT, BACKGROUND).astype(np.uint8)
-    for axis in (0, 1):
-        low, high = [slice(None)] * 2, [slice(None)] * 2
-        low[axis], high[axis] = slice(None, -1), slice(1, None)
-        before, after = instances[tuple(low)], instances[tuple(high)]
-        touch = (before != after) & (before > 0) & (after > 0)
-        classes[tuple(low)][touch] = BACKGROUND
-        classes[tuple(high)][touch] = BACKGROUND
-    return classes
+    objects = np.zeros(labels.shape, np.int32)
+    n_objects = 0
+    for value in np.unique(labels):
+        if value in (0, background):
+            continue
+        found, n_found = ndimage.label(labels == value)
+        objects += np.where(found > 0, found + n_objects, 0).astype(np.int32)
+        n_objects += n_found
+    return objects
+
+
+def object_depths(instances: np.ndarray) -> np.ndarray:
+    """Return how deep each pixel lies in its object: its distance to the border, as a share of the largest.
+
+    A share, because it stays true when the picture is scaled, and for objects of all sizes.
+
+    Parameters
+    ----------
+    instances
+        ``(Y, X)`` integers, 0 = no object. What lies outside of the image is no border: an object that is cut off
+        there is as deep as its visible part.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(Y, X)`` int16 from 0, outside of objects, to `DEEPEST`.
+    """
+    depths = np.zeros(instances.shape, np.int16)
+    # Labels of files may be huge; places in this list are not.
+    labels = np.unique(instances, return_inverse=True)[1].reshape(instances.shape)
+    labels += 0 if (instances == 0).any() else 1
+    for label, box in enumerate(ndimage.find_objects(labels), start=1):
+        if box is None:
+            continue
+        around = tuple(slice(max(0, span.start - 1), span.stop + 1) for span in box)
+        inside = labels[around] == label
+        if inside.all():  # the image shows nothing else
+            depths[around] = DEEPEST
+            continue
+        distance = ndimage.distance_transform_edt(inside)
+        share = np.rint(distance * (DEEPEST / distance.max())).astype(np.int16)
+        depths[around][inside] = share[inside]
+    return depths

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-#: Pixels ``(C, size, size)`` float32 and targets ``(size, size)`` int16.
+#: Pixels ``(C, size, size)`` float32 and targets ``(size, size)``, or several maps of them, int16.
 Patch = tuple[np.ndarray, np.ndarray]
 
 
@@ -28,15 +28,14 @@ def resize_patch(patch: np.ndarray, size: int) -> np.ndarray:
     return resize_patches(patch[np.newaxis], size)[0]
 
 
-def cut_padded(image: np.ndarray, targets: np.ndarray, window: Sequence[slice], size: int) -> Patch:
-    """Cut a window, padded at its end to ``size x size``: pixels by repetition, targets by -1."""
-    rows, columns = window
-    patch, target = image[:, rows, columns], targets[rows, columns]
-    missing = [(0, size - length) for length in target.shape]
+def pad_patch(pixels: np.ndarray, targets: np.ndarray, size: int) -> Patch:
+    """Pad pixels ``(C, Y, X)`` at their end to ``size x size`` by repetition, targets ``(..., Y, X)`` by -1."""
+    missing = [(0, size - length) for length in targets.shape[-2:]]
     if any(after for _, after in missing):
-        patch = np.pad(patch, [(0, 0), *missing], mode="edge")
-        target = np.pad(target, missing, constant_values=-1)
-    return patch, target
+        pixels = np.pad(pixels, [(0, 0), *missing], mode="edge")
+        same = [(0, 0)] * (targets.ndim - 2)
+        targets = np.pad(targets, [*same, *missing], constant_values=-1)
+    return pixels, targets
 
 
 def stack_patches(patches: Sequence[Patch]) -> tuple[Tensor, Tensor]:

@@ -104,7 +104,12 @@ class RegionCut:
 
 
 def cut_by_region(
-    positions: np.ndarray, targets: np.ndarray, shape: tuple[int, int], gap: int, fraction: float
+    positions: np.ndarray,
+    targets: np.ndarray,
+    shape: tuple[int, int],
+    gap: int,
+    fraction: float,
+    axes: Sequence[int] = (0, 1),
 ) -> RegionCut | None:
     """Find the cut that keeps every class on both sides and wastes the fewest annotations in the gap.
 
@@ -120,6 +125,8 @@ def cut_by_region(
         Pixels between the two areas.
     fraction
         Share of the annotations to hold out.
+    axes
+        Across which it may be cut.
 
     Returns
     -------
@@ -128,7 +135,7 @@ def cut_by_region(
     """
     classes = np.unique(targets)
     best, best_rating = None, (0, 0.0)
-    for axis in (0, 1):
+    for axis in axes:
         for share in np.unique(np.clip(np.array([0.75, 1.0, 1.35, 1.7]) * fraction, 0.05, 0.5)):
             for is_low in (True, False):
                 edge = round(float(np.quantile(positions[:, axis], share if is_low else 1 - share)))

@@ -13,9 +13,10 @@ class ObjectSettings(Checked):
     """How a mask becomes objects; the defaults suit cells and nuclei of more than some 5 pixels across."""
 
     touching: Annotated[str, {
-        "choices": ("shape", "off"), "label": "separate touching", "group": "objects",
-        "tooltip": "shape: cut touching objects apart where they narrow; off: what touches is one object.",
-    }] = "shape"  # fmt: skip
+        "choices": ("automatic", "shape", "off"), "label": "separate touching", "group": "objects",
+        "tooltip": "automatic: cut touching objects apart as a model has learned that was trained on whole objects, "
+        "and where they narrow if it was not; shape: always where they narrow; off: what touches is one object.",
+    }] = "automatic"  # fmt: skip
     strength: Annotated[int, {
         "min": 0, "max": 100, "group": "objects",
         "tooltip": "Higher cuts at shallower waists, so objects fall into more pieces; lower keeps them together.",

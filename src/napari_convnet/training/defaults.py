@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from napari_convnet.errors import UserError
 from napari_convnet.networks import network_entry
-from napari_convnet.networks.entry import Task
+from napari_convnet.networks.entry import NetworkEntry, Task
 from napari_convnet.samples import HeatMapSet, TrainingSet
+from napari_convnet.samples.stacks import StackSet
 from napari_convnet.settings import TrainingSettings
 from napari_convnet.training.precision import uses_bfloat16
 
@@ -42,7 +44,25 @@ def network_task(samples: TrainingSet) -> Task:
 
 def default_network(samples: TrainingSet) -> str:
     """Return the network of the catalogue that suits most."""
-    return _NETWORKS[network_task(samples)]
+    return "unet3d" if isinstance(samples, StackSet) else _NETWORKS[network_task(samples)]
+
+
+def check_dimensions(entry: NetworkEntry, samples: TrainingSet) -> None:
+    """Refuse a network of stacks for images, and one of images for stacks.
+
+    Raises
+    ------
+    UserError
+        CN-676, naming both.
+    """
+    wanted = 3 if isinstance(samples, StackSet) else 2
+    if entry.dimensions != wanted:
+        kinds = {2: "single images", 3: "z-stacks"}
+        raise UserError(
+            "CN-676",
+            f"Network '{entry.network_id}' learns from {kinds[entry.dimensions]}, and these annotations are of "
+            f"{kinds[wanted]}. Nothing was started. Choose {'unet3d' if wanted == 3 else 'unet'}.",
+        )
 
 
 def suggest_settings(
@@ -99,6 +119,8 @@ def suggest_epochs(samples: TrainingSet, batch_size: int) -> int:
 
 
 def _batch_size(samples: TrainingSet, device: torch.device) -> tuple[int, str]:
+    if isinstance(samples, StackSet):
+        return 2, "2 patches a step, as each holds many voxels."
     if network_task(samples) == "segment":
         return 8, "8 patches a step, as each holds many pixels."
     n = samples.n_training

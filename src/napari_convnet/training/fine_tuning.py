@@ -13,7 +13,12 @@ from napari_convnet.errors import UserError
 from napari_convnet.images import Normalisation
 from napari_convnet.model_file import Model, ModelCard
 from napari_convnet.networks import build_network
-from napari_convnet.samples import ClassificationSet, SegmentationSet, TrainingSet
+from napari_convnet.samples import (
+    ClassificationSet,
+    SegmentationSet,
+    TrainingSet,
+    WholeObjectSet,
+)
 from napari_convnet.settings import TrainingSettings
 from napari_convnet.training.defaults import network_task
 from napari_convnet.training.objectives import output_count
@@ -77,6 +82,9 @@ def start_from_model(
         "classes_new": [name for name in names if name not in known],
         "classes_left_out": [name for name in known if name not in names],
     }
+    knows_objects = isinstance(samples, WholeObjectSet)
+    if card.has_depth or knows_objects:
+        facts["whole_objects"] = _about_objects(card.has_depth, knows_objects)
     if card.channels != samples.channels:
         facts["channels"] = f"{', '.join(card.channels)} became {', '.join(samples.channels)}"
     return Start(
@@ -177,6 +185,8 @@ def _weights(recipe: Recipe, model: Model, names: Sequence[str]) -> dict[str, Te
         for place, class_name in enumerate(names):
             if class_name in known:
                 rows[place] = given[known[class_name]]
+        if card.has_depth and isinstance(samples, WholeObjectSet):
+            rows[-1] = given[-1]
         new[name] = as_network(rows, len(tensor))
     return new
 
@@ -209,6 +219,15 @@ def _class_tensors(recipe: Recipe) -> set[str]:
     return {name for name, tensor in shapes[0].items() if tensor.shape != shapes[1][name].shape}
 
 
+def _about_objects(is_known: bool, is_taught: bool) -> str:
+    """Say what becomes of telling touching objects apart."""
+    if is_known and is_taught:
+        return "The model's way to tell touching objects apart is learned further."
+    if is_taught:
+        return "To tell touching objects apart is new to it."
+    return "No whole objects are known here, so touching ones are told apart by their shape again."
+
+
 def _in_words(facts: Mapping[str, Any], about_values: str) -> str:
     parts = [
         f"{what}: {', '.join(facts[key])}"
@@ -220,5 +239,8 @@ def _in_words(facts: Mapping[str, Any], about_values: str) -> str:
         if facts[key]
     ]
     channels = f"Channels: {facts['channels']}." if "channels" in facts else ""
-    text = f"Started from '{facts['model']}' ({'; '.join(parts)}). {channels} {about_values}"
+    objects = facts.get("whole_objects", "")
+    text = (
+        f"Started from '{facts['model']}' ({'; '.join(parts)}). {channels} {objects} {about_values}"
+    )
     return " ".join(text.split())

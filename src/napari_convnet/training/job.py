@@ -19,7 +19,7 @@ from napari_convnet.progress import Progress
 from napari_convnet.samples import TrainingSet, held_out_sha256
 from napari_convnet.settings import TrainingSettings
 from napari_convnet.training.checkpoint import Checkpoint, Keeper, check_same, restore
-from napari_convnet.training.defaults import default_network, network_task
+from napari_convnet.training.defaults import check_dimensions, default_network, network_task
 from napari_convnet.training.events import TrainingStarted
 from napari_convnet.training.final import final_scores
 from napari_convnet.training.fine_tuning import (
@@ -201,12 +201,13 @@ def _recipe(
     if initial_model is not None:
         check_same_network(initial_model, network, network_settings, initial_weights)
         begin = start_from_model(samples, initial_model, settings)
+        check_dimensions(network_entry(begin.network), begin.samples)
         return Recipe(
             begin.samples, begin.network, begin.network_settings, settings, begin.weights, name, begin.facts,
             start=start, before=before,
         )  # fmt: skip
     network = network or before.get("network") or default_network(samples)
-    network_entry(network, network_task(samples))
+    check_dimensions(network_entry(network, network_task(samples)), samples)
     if network_settings is None:
         network_settings = before.get("network_settings", {})
     return Recipe(

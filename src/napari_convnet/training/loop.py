@@ -66,7 +66,7 @@ class TrainingLoop:
     ) -> None:
         self.smallest_patch, self.wanted_samples = smallest_patch, samples
         self.samples, self.settings, self.device = samples, settings, device
-        layout = memory_layout(device)
+        layout = memory_layout(device, module)
         self.module = module.to(device).to(memory_format=layout)
         self.objective = objective_of(samples, settings, device)
         if groups is None:

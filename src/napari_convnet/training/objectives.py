@@ -14,12 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from napari_convnet.samples import HeatMapSet, PositionSet, TrainingSet
+from napari_convnet.samples import HeatMapSet, PositionSet, TrainingSet, WholeObjectSet
 from napari_convnet.scores import Scores, confusion_matrix
 from napari_convnet.settings import TrainingSettings
 from napari_convnet.training.locating import HeatMapObjective, PositionObjective
 from napari_convnet.training.losses import class_loss
 from napari_convnet.training.measured import Measured, MeasuredClasses
+from napari_convnet.training.whole_objects import ObjectObjective
 
 
 class Measurement(Protocol):
@@ -57,12 +58,18 @@ def objective_of(
         return PositionObjective(samples)
     if isinstance(samples, HeatMapSet):
         return HeatMapObjective(samples)
-    return ClassObjective(samples, settings, device)
+    classes = ClassObjective(samples, settings, device)
+    return ObjectObjective(classes) if isinstance(samples, WholeObjectSet) else classes
 
 
 def output_count(samples: TrainingSet) -> int:
-    """Return how many channels the network's output has: row and column of one position, else one a class."""
-    return 2 if isinstance(samples, PositionSet) else len(samples.classes)
+    """Return how many channels the network's output has.
+
+    Row and column of one position; else one a class, and one for the depth in whole objects.
+    """
+    if isinstance(samples, PositionSet):
+        return 2
+    return len(samples.classes) + isinstance(samples, WholeObjectSet)
 
 
 class ClassObjective:

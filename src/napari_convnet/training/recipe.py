@@ -17,13 +17,14 @@ from napari_convnet import __version__
 from napari_convnet.classes import background_index
 from napari_convnet.errors import UserError
 from napari_convnet.model_file import (
+    DEPTH,
     ClassCard,
     ModelCard,
     NormalisationCard,
     format_version_of,
 )
-from napari_convnet.networks import adapt_weights, build_network, freeze
-from napari_convnet.samples import TrainingSet
+from napari_convnet.networks import adapt_weights, begin_head, build_network, freeze
+from napari_convnet.samples import TrainingSet, WholeObjectSet
 from napari_convnet.settings import TrainingSettings
 from napari_convnet.training.locating import locate_card
 from napari_convnet.training.objectives import output_count
@@ -68,6 +69,9 @@ class Recipe:
         module = self.random_network()
         if self.initial_weights is not None:
             adapt_weights(module, self.initial_weights)
+            if self.samples.task == "segment":
+                classes = self.samples.classes
+                begin_head(module, self.initial_weights, len(classes), background_index(classes))
         if settings.freeze_backbone:
             freeze(module, self.network, settings.unfreeze_last_blocks)
         return module
@@ -91,8 +95,9 @@ class Recipe:
             scores = {**scores, "started_from": dict(self.started_from)}
         segments = samples.task == "segment"
         background = background_index(samples.classes) if segments else -1
+        objects_from = DEPTH if isinstance(samples, WholeObjectSet) else "components"
         return ModelCard(
-            format_version=format_version_of(samples.task),
+            format_version=format_version_of(samples.task, objects_from=objects_from),
             name=self.name,
             task=samples.task,
             network=self.network,
@@ -105,7 +110,7 @@ class Recipe:
             input_size=samples.input_size,
             patch_size=samples.patch_size,
             normalisation=NormalisationCard(**asdict(samples.normalisation)),
-            objects_from="components" if segments else None,
+            objects_from=objects_from if segments else None,
             locate=locate_card(samples, self.settings, scores),
             training=asdict(self.settings),
             scores=scores,

@@ -8,6 +8,7 @@ from napari_convnet.errors import UserError
 from napari_convnet.memory import available_memory
 from napari_convnet.networks import build_network, freeze, network_entry
 from napari_convnet.networks.table import network_table
+from napari_convnet.samples.stacks import StackSet
 from napari_convnet.training.objectives import output_count
 from napari_convnet.training.recipe import Recipe
 from napari_convnet.training.smaller import has_patches
@@ -65,5 +66,6 @@ def _memory(recipe: Recipe, size: tuple[int, int], batch_size: int) -> int:
         )
     if settings.freeze_backbone:
         freeze(network, recipe.network, settings.unfreeze_last_blocks)
-    table = network_table(network, (channels, *size))
+    depth = (recipe.samples.depth,) if isinstance(recipe.samples, StackSet) else ()
+    table = network_table(network, (channels, *depth, *size))
     return table.memory_bytes(batch_size, settings.solver) + _BYTES * table.parameters

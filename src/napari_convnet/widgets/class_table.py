@@ -77,7 +77,7 @@ class ClassTable(QWidget):
         layout.addWidget(self.table)
         layout.addLayout(row(self.add_button, self.delete_button, self.more_button))
         session.classes_changed.connect(self.refresh)
-        session.annotations_changed.connect(self._show_counts)
+        session.annotations_settled.connect(self._show_counts)
         session.busy_changed.connect(self._show_busy)
         self.table.itemSelectionChanged.connect(self._choose)
         self.table.itemChanged.connect(self._rename)

@@ -106,7 +106,8 @@ class ExchangeBar(QWidget):
         if not form.asks or form.asks == ("task",):
             self.run_import(name, files, ImportOptions(task=self._session.task))
             return
-        classes = [info.name for info in self._session.classes]
+        task = "segment" if name == "objects" else self._session.task
+        classes = [info.name for info in self._session.classes_of(task)]
         questions = ImportQuestions(self, title, form.asks, classes)
         self._open(questions, lambda: self.run_import(name, files, questions.value()))
 

@@ -62,8 +62,11 @@ class GrowingMask(QObject):
 
     def take(self, events: Sequence[Progress]) -> None:
         """Take what a job told: where the mask is, and that there is more of it."""
+        before = self._levels
         for event in events:
             self._levels = getattr(event, "levels", self._levels)
+        if self._levels is not before and self._is_shown:  # its file has another name now
+            self._layer.data = self._shown_data()
         event = events[-1]
         if not len(self._levels) or not 0 < event.done < event.total:
             return
@@ -97,19 +100,25 @@ class GrowingMask(QObject):
         self._hidden = [layer for layer in found if layer is not None and layer.visible]
         for layer in self._hidden:
             layer.visible = False
-        levels, origin = self._levels, np.zeros(self._image.ndim, int)
-        if levels[0].ndim < self._image.ndim:
-            levels = in_stack(levels, len(self._plane))
+        shown, origin = self._shown_data(), np.zeros(self._image.ndim, int)
+        is_multiscale = isinstance(shown, list)
+        if self._levels[0].ndim < self._image.ndim:
             origin[: len(self._plane)] = self._plane
         _, arguments, _ = class_layer_data(
-            levels[0], self._classes, placement_of(self._image).moved(origin),
+            shown[0] if is_multiscale else shown, self._classes, placement_of(self._image).moved(origin),
             name=f"{self._image.name} mask so far", kind="growing-mask", source=source,
         )  # fmt: skip
-        shown = list(levels) if len(levels) > 1 else levels[0]
         self._layer = add_below_strokes(
             self._viewer, source,
-            lambda: self._viewer.add_labels(shown, multiscale=len(levels) > 1, cache=False, **arguments),
+            lambda: self._viewer.add_labels(shown, multiscale=is_multiscale, cache=False, **arguments),
         )  # fmt: skip
+
+    def _shown_data(self) -> Any:
+        """Return the levels as a layer takes them: with an image's axes, in a list if there are several."""
+        levels = list(self._levels)
+        if levels[0].ndim < self._image.ndim:
+            levels = list(in_stack(levels, len(self._plane)))
+        return levels if len(levels) > 1 else levels[0]
 
 
 def view_centre(viewer: ViewerModel, layer: Layer) -> tuple[float, float] | None:

@@ -163,13 +163,17 @@ class ManyImagesPanel(ManyImagesForm):
             8 if mean else 1, self._labels if is_classifier else None,
             read_preferences().device, self.start_over.isChecked(),
         )  # fmt: skip
+        # Before it starts, as its first rows, or all, may be here before `start` has returned.
+        before = self._begun, self._notes, self._phase
+        self._begun, self._notes, self._phase = request, [], (0, 0.0)
+        if self.slot.state == "idle":
+            self.say("")
         is_started = self.slot.start(
             lambda stop: many_images_steps(request, stop), description="Applying to many images",
             on_progress=self._on_progress, on_done=self._on_done,
         )  # fmt: skip
-        if is_started:
-            self._begun, self._notes, self._phase = request, [], (0, 0.0)
-            self.say("")
+        if not is_started:
+            self._begun, self._notes, self._phase = before
 
     def _on_progress(self, events: tuple[Progress, ...]) -> None:
         for event in events:

@@ -11,7 +11,7 @@ from napari_convnet.widgets.messages import guarded
 from napari_convnet.widgets.preferences import read_preferences
 from napari_convnet.widgets.session import Session
 
-_FILTER = "ConvNet model (*.safetensors)"
+MODEL_FILTER = "ConvNet model (*.safetensors)"
 _NAMES_SHOWN = 4
 
 
@@ -51,8 +51,8 @@ class ModelBar(QWidget):
         """Ask where to save the current model."""
         if self._session.model is None:
             return
-        name = str(_start_folder() / f"{self._session.model.card.name}.safetensors")
-        text, _ = QFileDialog.getSaveFileName(self, "Save model", name, _FILTER)
+        name = str(start_folder() / f"{self._session.model.card.name}.safetensors")
+        text, _ = QFileDialog.getSaveFileName(self, "Save model", name, MODEL_FILTER)
         if text:
             path = Path(text)
             guarded(lambda: self._save(path if path.suffix else path.with_suffix(".safetensors")))
@@ -65,7 +65,7 @@ class ModelBar(QWidget):
 
     def load(self) -> None:
         """Ask which model to use; one that is refused leaves the current one in place."""
-        text, _ = QFileDialog.getOpenFileName(self, "Load model", str(_start_folder()), _FILTER)
+        text, _ = QFileDialog.getOpenFileName(self, "Load model", str(start_folder()), MODEL_FILTER)
         if text:
             guarded(lambda: self._load(Path(text)))
 
@@ -75,6 +75,7 @@ class ModelBar(QWidget):
         self._session.set_model(load_model(path), path)
 
 
-def _start_folder() -> Path:
+def start_folder() -> Path:
+    """Return the folder in which models are looked for first."""
     folder = read_preferences().model_folder
     return folder if folder.is_dir() else Path.home()

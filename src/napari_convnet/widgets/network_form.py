@@ -111,7 +111,7 @@ class NetworkForm(QWidget):
 
     @property
     def weights(self) -> str:
-        """``"none"``, ``"imagenet"`` or the path of a file with weights."""
+        """``"none"``, ``"starter"``, ``"imagenet"`` or the path of a file with weights."""
         return self.start_from.weights
 
     def record(self) -> dict[str, Any]:

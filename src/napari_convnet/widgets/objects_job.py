@@ -32,11 +32,15 @@ class ObjectOptions:
 
 @dataclass(frozen=True, eq=False)
 class ClassMask:
-    """A plane's class map ``(Y, X)`` uint8, the names of its classes, and which one forms no objects (0: none)."""
+    """A plane's class map ``(Y, X)`` uint8, the names of its classes, and which one forms no objects (0: none).
+
+    ``depth`` is what a model that learned whole objects said beside it, see `Segmentation`; else None.
+    """
 
     classes: np.ndarray
     names: tuple[str, ...]
     background: int
+    depth: np.ndarray | None = None
 
 
 def options_for(layer: Layer, settings: ObjectSettings) -> ObjectOptions:
@@ -57,7 +61,9 @@ def separation_steps(
     yield Progress(done=0, total=0, text="separating objects")
     from napari_convnet.prediction import separate_objects
 
-    found = yield from separate_objects(mask.classes, mask.background, options.settings, stop=stop)
+    found = yield from separate_objects(
+        mask.classes, mask.background, options.settings, depth=mask.depth, stop=stop
+    )
     if found is None:
         return None
     image = image_of(arrays)
@@ -86,8 +92,9 @@ def segmented_steps(
         )  # fmt: skip
     found = result.objects, result.object_values
     table = yield from table_steps(found, names, arrays, image, options, stop)
-    settings = options.settings
-    return Prediction("segment", result.classes, result.objects, table, object_settings=settings)
+    return Prediction(
+        "segment", result.classes, result.objects, table, object_settings=options.settings, depth=result.depth
+    )  # fmt: skip
 
 
 def table_steps(

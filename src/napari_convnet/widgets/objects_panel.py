@@ -16,7 +16,7 @@ from napari_convnet.widgets.layers import find_layer, image_data, layer_id, mark
 from napari_convnet.widgets.objects_form import ObjectsForm
 from napari_convnet.widgets.objects_job import ClassMask, options_for, separation_steps
 from napari_convnet.widgets.position_layers import refuse_locked
-from napari_convnet.widgets.prediction_layers import show_objects, shown_settings
+from napari_convnet.widgets.prediction_layers import kept_depth, show_objects, shown_settings
 from napari_convnet.widgets.prediction_result import Prediction
 from napari_convnet.widgets.session import Session
 from napari_convnet.widgets.source import PlaneArrays, Source, copy_plane, find_by_id
@@ -103,7 +103,8 @@ class ObjectsPanel(ObjectsForm):
             )
         mark = mark_of(mask)
         plane = np.array(mask.data[arrays.plane])
-        classes = ClassMask(plane, tuple(mark["classes"]), mark["background"])
+        depth = kept_depth(mask, arrays.plane)
+        classes = ClassMask(plane, tuple(mark["classes"]), mark["background"], depth)
         options = options_for(image, self.value())
         self.slot.start(
             lambda stop: separation_steps(classes, arrays, options, stop),

@@ -22,6 +22,8 @@ from napari_convnet.widgets.source import current_plane, find_by_id, looked_at
 
 #: A stroke is in the project file this long after it ended.
 _SAVE_MILLISECONDS = 300
+#: A stroke that goes on is written this often as far as it has got.
+_UNFINISHED_MILLISECONDS = 1000
 #: The painted region of a large image follows the view once the view has rested this long.
 _FOLLOW_MILLISECONDS = 150
 
@@ -144,9 +146,7 @@ class PaintTool(AnnotationTool):
 
     def _record_stroke(self) -> None:
         """Find what has changed since the last stroke, and remember it for undo and for saving."""
-        plane = current_plane(self.session.viewer, self._layer)
-        now = np.asarray(self._layer.data)[plane]
-        stroke = find_stroke(self._seen[plane], now, plane, self.region.origin)
+        stroke = self._find_stroke()
         if stroke is None:
             return
         self._paste(self._seen, stroke, is_after=True)
@@ -156,12 +156,16 @@ class PaintTool(AnnotationTool):
         )
         self._save_soon()
 
+    def _find_stroke(self) -> Stroke | None:
+        """Return what has changed in the plane in view since the last recorded stroke."""
+        plane = current_plane(self.session.viewer, self._layer)
+        now = np.asarray(self._layer.data)[plane]
+        return find_stroke(self._seen[plane], now, plane, self.region.origin)
+
     def _show(self, stroke: Stroke, is_after: bool) -> None:
         """Bring the pixels of a stroke to how they were after or before it, here and in the project."""
         self.save()
-        self.session.ensure_project().write_painting(
-            self.image.image_id, stroke.plane, stroke.block(is_after), origin=stroke.origin
-        )
+        self._write(stroke, is_after)
         if self._layer is not None:
             self._paste(self._seen, stroke, is_after)
             self._paste(self._layer.data, stroke, is_after)
@@ -172,18 +176,19 @@ class PaintTool(AnnotationTool):
         here, there = self.region.window(stroke.origin, stroke.shape)
         array[(*stroke.plane, *here)] = stroke.block(is_after)[there]
 
-    def _save_soon(self, _event: object = None) -> None:
+    def _save_soon(self, _event: object = None, milliseconds: int = _SAVE_MILLISECONDS) -> None:
         # Not put off by further strokes, so that nothing waits longer than this.
         if not self._is_save_due:
             self._is_save_due = True
-            QTimer.singleShot(_SAVE_MILLISECONDS, self._save_when_due)
+            QTimer.singleShot(milliseconds, self._save_when_due)
 
     def _save_when_due(self) -> None:
         self._is_save_due = False
-        if QApplication.mouseButtons() != Qt.MouseButton.NoButton:
-            self._save_soon()  # a stroke that is being painted is saved when it has ended
-            return
-        guarded(self.save)
+        if QApplication.mouseButtons() == Qt.MouseButton.NoButton:
+            guarded(self.save)
+        else:
+            guarded(self._save_while_painting)
+            self._save_soon(milliseconds=_UNFINISHED_MILLISECONDS)
 
     def save(self) -> None:
         """Write what changed to the project.
@@ -193,19 +198,32 @@ class PaintTool(AnnotationTool):
         UserError
             CN-301 and others; the strokes stay in the layer.
         """
+        if self.session.project is not None and self._layer is not None:
+            self._record_stroke()
+            # Also when a person has just deleted the layer: what was painted counts.
+            self._write_strokes()
+
+    def _save_while_painting(self) -> None:
+        """Write the strokes that have ended, and the one that goes on, which undo will still take back as one."""
         if self.session.project is None or self._layer is None:
             return
-        self._record_stroke()
-        # Also when a person has just deleted the layer: what was painted counts.
+        self._write_strokes()
+        unfinished = self._find_stroke()
+        if unfinished is not None:
+            self._write(unfinished)
+
+    def _write_strokes(self) -> None:
         is_changed = bool(self._to_save)
         while self._to_save:
-            stroke = self._to_save[0]
-            self.session.project.write_painting(
-                self.image.image_id, stroke.plane, stroke.block(True), origin=stroke.origin
-            )
+            self._write(self._to_save[0])
             self._to_save.pop(0)
         if is_changed:
             self.session.annotations_changed.emit()
+
+    def _write(self, stroke: Stroke, is_after: bool = True) -> None:
+        self.session.ensure_project().write_painting(
+            self.image.image_id, stroke.plane, stroke.block(is_after), origin=stroke.origin
+        )
 
     # The region of a large image -----------------------------------------------------------------
 

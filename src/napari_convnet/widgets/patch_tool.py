@@ -49,6 +49,12 @@ class PatchTool(AnnotationTool):
         self.snap_rule: SnapRule = "off"
         self._patches: list[PatchAnnotation] = []
         self._shown_classes: tuple[ClassInfo, ...] = ()
+        #: The last ones of ``_patches`` that the layer does not show yet.
+        self._pending: list[PatchAnnotation] = []
+        self._append_timer = QTimer(self.session)
+        self._append_timer.setSingleShot(True)
+        self._append_timer.setInterval(0)
+        self._append_timer.timeout.connect(self._append_pending)
         self._n_untold = 0
         self._tell_timer = QTimer(self.session)
         self._tell_timer.setSingleShot(True)
@@ -101,6 +107,7 @@ class PatchTool(AnnotationTool):
     def _show(self, layer: Points) -> None:
         patches, classes = self._patches, self.session.classes
         self._shown_classes = classes
+        self._pending.clear()
         layer.data = np.array([(*patch.plane, *patch.centre) for patch in patches]).reshape(
             -1, layer.ndim
         )
@@ -192,6 +199,7 @@ class PatchTool(AnnotationTool):
 
     def preview(self, patch: PatchAnnotation, place: tuple[float, float]) -> None:
         """Show a patch elsewhere while it is dragged; nothing is saved."""
+        self._append_pending()
         index = self._patches.index(patch)
         data = self.layer.data.copy()
         data[index, -2:] = place
@@ -233,7 +241,7 @@ class PatchTool(AnnotationTool):
             new = replace(new, id=number)
             is_shown = self._layer is self.layer  # else it has just been made, with this patch
             self._patches = [*(p for p in self._patches if p.id != number), new]
-            if is_shown and self._append(new):
+            if is_shown and self._append_soon(new):
                 self.session.annotations_changed.emit()
                 return new
         else:
@@ -243,15 +251,28 @@ class PatchTool(AnnotationTool):
         self.session.annotations_changed.emit()
         return new
 
-    def _append(self, patch: PatchAnnotation) -> bool:
+    def _append_soon(self, patch: PatchAnnotation) -> bool:
+        """Show one more patch as soon as Qt has the click back; False where the layer has to be made anew."""
+        n_shown = len(self._layer.data) + len(self._pending)
+        if n_shown == 0 or n_shown != len(self._patches) - 1:
+            return False  # an empty table of features has no types yet
+        self._pending.append(patch)
+        self._append_timer.start()
+        return True
+
+    def _append_pending(self) -> None:
+        pending, self._pending = self._pending, []
+        if self._layer is not None and self._layer in self.session.viewer.layers:
+            for patch in pending:
+                self._append(patch)
+
+    def _append(self, patch: PatchAnnotation) -> None:
         """Show one more patch, several times faster than napari's own `Points.add`.
 
         That draws the layer, its thumbnail and its selection several times over, and has the viewer
         measure all layers twice; here the layer is drawn, and the rest told once picking rests.
         """
         layer, info = self._layer, self.session.classes[patch.value - 1]
-        if len(layer.data) == 0 or len(layer.data) != len(self._patches) - 1:
-            return False  # an empty table of features has no types yet
         if len(layer.selected_data):
             layer.selected_data = set()
         with layer.events.blocker_all(), layer.block_update_properties():
@@ -262,7 +283,6 @@ class PatchTool(AnnotationTool):
         self._n_untold += 1
         if self._n_untold == 1:
             self._tell_timer.start()
-        return True
 
     def _tell_appended(self) -> None:
         """Tell napari and other plugins of the patches that were appended."""

@@ -1,4 +1,8 @@
-"""How marked positions are learned: one in each frame of a film, or any number in an image; chosen from the data."""
+"""How annotations are learned where there are several ways.
+
+Positions: one in each frame of a film, or any number in an image, chosen from the data. Painted areas: as pixels, or as
+whole objects.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import QFormLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QFormLayout, QVBoxLayout, QWidget
 
 from napari_convnet.networks.catalogue import LARGEST_FRAME
 from napari_convnet.project import ImageRecord, MarkedPlane
@@ -16,6 +20,8 @@ from napari_convnet.widgets.session import Session
 
 #: As in model files: the network gives one position a frame, or a map whose peaks are the positions.
 Mode = Literal["patch", "heat_map"]
+#: Painted areas are whole objects: touching ones are learned to be told apart. Else painted pixels are just pixels.
+WHOLE_OBJECTS = "whole_objects"
 
 _LOOK_MILLISECONDS = 200
 _COMPLETE = "Mark all of a plane: what is not marked counts as background."
@@ -68,7 +74,7 @@ def _side(image: ImageRecord, plane: MarkedPlane) -> int:
 
 
 class ModeForm(QWidget):
-    """Says how the project's positions would be learned, and lets the person choose otherwise."""
+    """Says how the project's positions would be learned, and lets the person choose otherwise, also for areas."""
 
     mode_changed = Signal()
 
@@ -91,19 +97,38 @@ class ModeForm(QWidget):
             ],
         )
         self.reason = text_line("Why positions are learned so")
-        form = QFormLayout(self)
+        self.whole_objects = QCheckBox("Painted areas are whole objects")
+        self.whole_objects.setToolTip(
+            "Every connected area of a class is one object, drawn whole, and the background around it is painted, too: "
+            "the network learns to tell touching objects apart. Leave a line of background between those that touch.",
+        )
+        self.whole_objects.setAccessibleName(self.whole_objects.text())
+        self.positions = QWidget()
+        form = QFormLayout(self.positions)
         form.setContentsMargins(0, 0, 0, 0)
         form.addRow(self.reason)
         form.addRow("Learn", self.choice)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.positions)
+        layout.addWidget(self.whole_objects)
         self.choice.currentIndexChanged.connect(self._look)
         session.annotations_changed.connect(self._soon.start)
         for signal in (session.task_changed, session.project_changed):
             signal.connect(self._look)
         self._look()
 
+    def show_task(self, task: str) -> None:
+        """Show what there is to choose for a task."""
+        self.positions.setVisible(task == "locate")
+        self.whole_objects.setVisible(task == "segment")
+
     @property
-    def mode(self) -> Mode:
-        """How the positions that are marked now are learned."""
+    def mode(self) -> str:
+        """How the positions that are marked now are learned, or what is painted; "" where there is one way only."""
+        if self._session.task != "locate":
+            is_whole = self._session.task == "segment" and self.whole_objects.isChecked()
+            return WHOLE_OBJECTS if is_whole else ""
         if self._soon.isActive():
             self._look()
         return self._mode

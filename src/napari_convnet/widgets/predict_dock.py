@@ -9,8 +9,10 @@ from napari.viewer import Viewer
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QProgressBar
 
 from napari_convnet.atomic import write_atomically
+from napari_convnet.networks import network_entry
 from napari_convnet.progress import Progress
 from napari_convnet.widgets.axes import settle_all
+from napari_convnet.widgets.comparison_panel import ComparisonPanel
 from napari_convnet.widgets.controls import push_button, row, scrolling_column, text_line
 from napari_convnet.widgets.dock import Dock
 from napari_convnet.widgets.many_images_panel import ManyImagesPanel
@@ -57,6 +59,7 @@ class PredictDock(Dock):
         self.result = text_line("Result of prediction")
         self.objects = ObjectsPanel(self, self.session)
         self.many_images = ManyImagesPanel(self, self.session, self.objects.value)
+        self.comparison = ComparisonPanel(self, self.session, self._takes_all_planes)
         self.result_table = ResultTable()
         self.result_table.hide()
         self.result_table.chosen.connect(self.go_to)
@@ -74,6 +77,7 @@ class PredictDock(Dock):
         column.addWidget(self.objects)
         column.addWidget(self.result_table)
         column.addWidget(self.table_button)
+        column.addWidget(self.comparison)
         column.addWidget(self.many_images)
         column.addStretch()
 
@@ -122,6 +126,7 @@ class PredictDock(Dock):
         image = self._image()
         can_be_stack = model is not None and model.card.task == "segment"
         self.planes_box.setVisible(can_be_stack and image is not None and image.ndim > 2)
+        self.planes_box.setEnabled(not self._sees_depth)
         self.picker.show_cells(model is None or model.card.task == "classify")
         if model is None:
             self.result.setText("Train a model in the Train dock, or load one.")
@@ -157,13 +162,20 @@ class PredictDock(Dock):
         """Apply the current model to the chosen image."""
         self.objects.stop()
         self.runner.object_settings = self.objects.value()
-        self.runner.takes_all_planes = (
-            not self.planes_box.isHidden() and self.planes_box.isChecked()
-        )
+        self.runner.takes_all_planes = self._takes_all_planes()
         if self.runner.takes_all_planes and not guarded(self._settle_axes):
             return
         self._time_left = TimeLeft()
         self.runner.start()
+
+    def _takes_all_planes(self) -> bool:
+        return not self.planes_box.isHidden() and (self.planes_box.isChecked() or self._sees_depth)
+
+    @property
+    def _sees_depth(self) -> bool:
+        """Whether the model was trained on stacks, and is shown all planes."""
+        model = self.session.model
+        return model is not None and network_entry(model.card.network).dimensions == 3
 
     def _settle_axes(self) -> bool:
         """Make sure that it is known which axis is depth and which is time; False when the person did not say."""

@@ -38,6 +38,9 @@ from napari_convnet.widgets.source import PlaneArrays, Source, source_layers
 if TYPE_CHECKING:
     from napari_convnet.model_file import Model
 
+#: Under this name a mask's layer keeps the depths of its planes.
+_DEPTHS = f"{MARK} depths"
+
 
 def show_prediction(
     session: Session, source: Source, arrays: PlaneArrays | None, model: Model, result: Prediction
@@ -86,8 +89,21 @@ def show_prediction(
         return
     if result.is_stack:
         facts |= {"is_stack": True}
-    show(facts, "predicted-mask", "mask", result.class_map, classes)
+    mask = show(facts, "predicted-mask", "mask", result.class_map, classes)
+    keep_depth(mask, plane, result.depth)
     show_objects(session, below, plane, result, names)
+
+
+def keep_depth(mask: Labels, plane: tuple[int, ...], depth: np.ndarray | None) -> None:
+    """Keep beside the mask of a plane how deep its pixels lie in their objects, so that these can be formed again."""
+    kept = {**mask.metadata.get(_DEPTHS, {}), plane: depth}
+    mask.metadata = {**mask.metadata, _DEPTHS: {k: v for k, v in kept.items() if v is not None}}
+
+
+def kept_depth(mask: Labels, plane: tuple[int, ...]) -> np.ndarray | None:
+    """Return what `keep_depth` kept; None where the model knows nothing of it, or the mask has other pixels now."""
+    depth = mask.metadata.get(_DEPTHS, {}).get(plane)
+    return depth if depth is not None and depth.shape == mask.data.shape[-2:] else None
 
 
 def show_objects(

@@ -52,6 +52,8 @@ class Prediction:
         ``class_map`` and ``objects``.
     path
         The file, or None.
+    depth
+        ``(Y, X)`` uint8 of a segmentation by a model that learned whole objects, see `Segmentation`; else None.
     """
 
     task: str
@@ -71,6 +73,7 @@ class Prediction:
     class_levels: tuple[Any, ...] = ()
     object_levels: tuple[Any, ...] = ()
     path: Path | None = None
+    depth: np.ndarray | None = None
 
 
 def describe_prediction(model: Model, result: Prediction) -> str:

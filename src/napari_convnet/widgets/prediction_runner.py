@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QWidget
 
 from napari_convnet.classes import ClassInfo
 from napari_convnet.errors import UserError
+from napari_convnet.networks import network_entry
 from napari_convnet.progress import Progress
 from napari_convnet.settings import ObjectSettings
 from napari_convnet.widgets.axes import file_of, known_axes
@@ -95,7 +96,8 @@ class PredictionRunner(QObject):
                 centre=view_centre(viewer, image),
                 result_path=self._result_path(image, arrays.plane),
             )
-            if self.takes_all_planes and image.ndim > 2:
+            sees_depth = network_entry(model.card.network).dimensions == 3
+            if (self.takes_all_planes or sees_depth) and image.ndim > 2:
                 self._run_stack(planes_of(viewer, source), image, source, model, options, after)
                 return
         self._run(

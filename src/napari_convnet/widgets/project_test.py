@@ -73,9 +73,9 @@ def _report(model: Model, request: TrainingRequest) -> Generator[Progress, None,
     from napari_convnet.evaluation import evaluate_marked, evaluate_objects, evaluate_pixels
     from napari_convnet.samples import AnnotatedObjects
 
-    names, device = _names(request.test_planes), request.settings.device
+    names, device = image_names_of(request.test_planes), request.settings.device
     to_model = _to_model(model, request)
-    read = _read(request.test_planes)
+    read = read_annotated(request.test_planes)
     if request.task == "segment":
         pixels = ((image, _labels(image, plane, to_model)) for image, plane in read)
         return (yield from evaluate_pixels(model, pixels, names, device=device))
@@ -91,14 +91,14 @@ def _report(model: Model, request: TrainingRequest) -> Generator[Progress, None,
     return (yield from evaluate_objects(model, objects, names=names, device=device))
 
 
-def _read(planes: Sequence[AnnotatedPlane]) -> Iterator[tuple[CleanImage, AnnotatedPlane]]:
+def read_annotated(planes: Sequence[AnnotatedPlane]) -> Iterator[tuple[CleanImage, AnnotatedPlane]]:
     """Yield planes with their pixels; those of one image are read together, each image when it is needed."""
     for _, of_image in groupby(planes, key=lambda plane: plane.image_id):
         members = list(of_image)
         yield from zip(read_planes([plane.arrays for plane in members]), members, strict=True)
 
 
-def _names(planes: Sequence[AnnotatedPlane]) -> list[str]:
+def image_names_of(planes: Sequence[AnnotatedPlane]) -> list[str]:
     """Return the name of each plane's image; of two images that are called alike, one gets a number."""
     from napari_convnet.samples.split import image_names
 

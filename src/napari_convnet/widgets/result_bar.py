@@ -38,7 +38,7 @@ class ResultBar(QWidget):
         self.run_window: RunWindow | None = None
         self._session.model_changed.connect(self._show)
         self._session.project_changed.connect(self._show)
-        self._session.annotations_changed.connect(self._show)
+        self._session.annotations_settled.connect(self._show)
         dock.offer(show_scores=self.show_scores, show_runs=self.show_runs)
         self._show()
 

@@ -10,11 +10,13 @@ from typing import Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFrame, QVBoxLayout
 
+from napari_convnet.networks import network_entry
 from napari_convnet.project import EpochRecord, RunRecord
 from napari_convnet.settings import TrainingSettings
 from napari_convnet.widgets.controls import push_button, row, text_line
 from napari_convnet.widgets.folder_job import FolderRequest
 from napari_convnet.widgets.session import Session
+from napari_convnet.widgets.stack_training import collect_stacks
 from napari_convnet.widgets.training_data import collect_planes
 from napari_convnet.widgets.training_job import TrainingRequest
 
@@ -77,8 +79,11 @@ def request_again(
     if "folder" in run.data:
         return lambda: _folder_request(run, common)
     session.set_task(run.task)
+    planes = collect_planes(session)
+    is_of_stacks = network_entry(run.network).dimensions == 3
     request = TrainingRequest(
-        task=run.task, planes=collect_planes(session), classes=session.classes,
+        task=run.task, planes=planes, classes=session.classes,
+        stacks=collect_stacks(session, planes) if is_of_stacks else (),
         patch_size=kept.get("patch_size", 0), mode=run.data.get("mode", ""), **common,
     )  # fmt: skip
     return lambda: request

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from napari.components import ViewerModel
 from napari.utils.notifications import show_warning
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_convnet.classes import ClassInfo, make_classes
@@ -24,6 +24,7 @@ from napari_convnet.widgets.open_image import OpenImage
 from napari_convnet.widgets.preferences import read_preferences
 from napari_convnet.widgets.project_names import unnamed_path
 from napari_convnet.widgets.source import Source, find_by_id
+from napari_convnet.widgets.warm_up import warm_up
 
 if TYPE_CHECKING:
     from napari_convnet.model_file import Model
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 Task = Literal["classify", "segment", "locate"]
 
+#: After this, what napari compiles is compiled in the background; a project that opens with a dock comes first.
+_WARM_UP_MILLISECONDS = 1000
 #: Classes that a new project starts with; two are the least that can be told apart, to find takes one.
 FIRST_CLASSES: dict[str, tuple[str, ...]] = {
     "classify": ("class 1", "class 2"),
@@ -47,6 +50,8 @@ class Session(ClassEditing, QObject):
     source_changed = Signal()
     classes_changed = Signal()
     annotations_changed = Signal()
+    #: Once after one or several changes, as soon as Qt has the click back: for what only tells of them.
+    annotations_settled = Signal()
     model_changed = Signal()
     prediction_changed = Signal()
     project_changed = Signal()
@@ -76,6 +81,11 @@ class Session(ClassEditing, QObject):
         self._verbs: dict[int, dict[str, weakref.WeakMethod]] = {}
         self._n_docks = 0
         self._path_to_reopen: Path | None = None
+        self._settling = QTimer(self)
+        self._settling.setSingleShot(True)
+        self._settling.setInterval(0)
+        self._settling.timeout.connect(self.annotations_settled)
+        self.annotations_changed.connect(self._settling.start)
         QApplication.instance().aboutToQuit.connect(self.close_project)
 
     @property
@@ -271,4 +281,5 @@ def session_of(viewer: ViewerModel) -> Session:
     session = _sessions.get(viewer)
     if session is None:
         session = _sessions[viewer] = Session(viewer)
+        QTimer.singleShot(_WARM_UP_MILLISECONDS, warm_up)
     return session

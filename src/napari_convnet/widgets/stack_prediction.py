@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari_convnet.model_file import Model
 
 
-class _Images(Sequence):
+class PlaneImages(Sequence):
     """The images of planes, read when they are asked for; large lazy ones tile by tile."""
 
     def __init__(self, planes: Planes) -> None:
@@ -53,7 +53,7 @@ def stack_steps(
         segment_stack,
     )
 
-    images, tables = _Images(planes), []
+    images, tables = PlaneImages(planes), []
     check_model_fits(model, "segment", images[0])
     names = [entry.name for entry in model.card.classes]
     channels, size = planes.arrays(0).channel_names, PixelSize(*options.pixel_size)

@@ -1,4 +1,4 @@
-"""What a training begins with: random weights, ImageNet's, those of a file, or a model of one's own."""
+"""What a training begins with: random or starter weights, ImageNet's, those of a file, or a model of one's own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QVBoxLayout, QWidget
 
-from napari_convnet.networks import NETWORKS, describe_weights
+from napari_convnet.networks import (
+    NETWORKS,
+    describe_starter_weights,
+    describe_weights,
+    has_starter_weights,
+)
 from napari_convnet.progress import Progress
 from napari_convnet.widgets.background import JobResult
 from napari_convnet.widgets.controls import combo_box, text_line
@@ -37,7 +42,8 @@ class StartFrom(QWidget):
         super().__init__()
         self.choice = combo_box(
             "Start from",
-            "Random weights need nothing. Pretrained ones, or a model of yours, learn faster from few samples.",
+            "Random weights need nothing. Starter weights and other pretrained ones, or a model of yours, learn faster "
+            "from few samples.",
         )
         self.note = text_line("What training starts from")
         self.logistic = QCheckBox("features + logistic regression")
@@ -69,6 +75,8 @@ class StartFrom(QWidget):
         self.choice.blockSignals(True)
         self.choice.clear()
         self.choice.addItem("random weights", "none")
+        if has_starter_weights(network, settings):
+            self.choice.addItem("starter weights", "starter")
         if NETWORKS[network].has_pretrained_weights:
             self.choice.addItem("ImageNet (download)…", "imagenet")
         self.choice.addItem("weights file…", "file")
@@ -114,9 +122,11 @@ class StartFrom(QWidget):
 
     @property
     def weights(self) -> str:
-        """``"none"``, ``"imagenet"`` or the path of a file with weights."""
+        """``"none"``, ``"starter"``, ``"imagenet"`` or the path of a file with weights."""
         chosen = self.choice.currentData()
-        return self._file if chosen == "file" else "imagenet" if chosen == "imagenet" else "none"
+        if chosen == "file":
+            return self._file
+        return chosen if chosen in ("starter", "imagenet") else "none"
 
     @property
     def model(self) -> Model | None:
@@ -176,7 +186,7 @@ class StartFrom(QWidget):
         chosen = self.choice.currentData()
         classifies = bool(self._network) and NETWORKS[self._network].task == "classify"
         self.logistic.setVisible(classifies and chosen != "none")
-        text = ""
+        text = describe_starter_weights() if chosen == "starter" else ""
         if chosen == "imagenet":
             text = describe_weights(self._network, self._network_settings).text
             if "will be downloaded" in text:

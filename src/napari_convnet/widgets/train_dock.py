@@ -143,7 +143,7 @@ class TrainDock(Dock):
 
     def _show_task(self) -> None:
         task = self._task
-        self.mode_form.setVisible(task == "locate")
+        self.mode_form.show_task(task)
         self.form.show_task(
             self.mode_form.network_task if task == "locate" else task,
             whole_images=self.folder_panel.folder is not None,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_convnet.classes import ClassInfo
+from napari_convnet.classes import ClassInfo, background_index
 from napari_convnet.images import CleanImage, ImageNote
 from napari_convnet.progress import Progress
 from napari_convnet.settings import TrainingSettings
@@ -19,8 +19,10 @@ from napari_convnet.widgets.closed_images import read_planes
 from napari_convnet.widgets.failure import is_interrupted_training
 from napari_convnet.widgets.live_job import live_steps
 from napari_convnet.widgets.live_source import LiveDesk
+from napari_convnet.widgets.position_mode import WHOLE_OBJECTS
 from napari_convnet.widgets.position_training import position_set, with_pixel_size
 from napari_convnet.widgets.source import PlaneArrays
+from napari_convnet.widgets.stack_training import PaintedStack, stack_set
 from napari_convnet.widgets.training_data import AnnotatedPlane
 from napari_convnet.widgets.training_worker import TrainingControl, train_on
 
@@ -36,11 +38,11 @@ _PATCH_SIZES = (16, 256)
 class TrainingRequest:
     """Everything a training needs, independent of layers and widgets.
 
-    ``patch_size`` 0 and the names in ``automatic`` mean: fit them to the data. ``pretrained`` is
-    ``"none"``, ``"imagenet"`` or the path of a ``.safetensors`` file. ``mode`` says how positions are
-    learned. ``start_model`` is a model to go on from (``start_path`` its file); ``features`` fits its last layer
-    only. On ``test_planes`` the model is scored after its training, which never sees them. A ``live`` request has a
-    source of strokes instead of planes, and names the ``channels``.
+    ``patch_size`` 0 and the names in ``automatic`` mean: fit them to the data. ``pretrained`` is ``"none"``,
+    ``"starter"``, ``"imagenet"`` or the path of a ``.safetensors`` file. ``mode`` says how positions are
+    learned, or that painted areas are whole objects. ``start_model`` is a model to go on from (``start_path`` its
+    file); ``features`` fits its last layer only. On ``test_planes`` the model is scored after its training, which never
+    sees them. A ``live`` request has a source of strokes instead of planes, and names the ``channels``.
     """
 
     task: str
@@ -59,6 +61,7 @@ class TrainingRequest:
     features: bool = False
     test_planes: tuple[AnnotatedPlane, ...] = ()
     live: LiveDesk | None = None
+    stacks: tuple[PaintedStack, ...] = ()
     channels: tuple[str, ...] = ()
 
 
@@ -94,6 +97,8 @@ def training_steps(
 
 def build_samples(request: TrainingRequest) -> tuple[TrainingSet, tuple[ImageNote, ...]]:
     """Return what is trained on, normalised, and what the person should know about the images."""
+    if request.stacks:
+        return stack_set(request)
     images = read_planes([plane.arrays for plane in request.planes])
     notes = tuple(note for image in images for note in image.notes)
     return _training_set(request, images), notes
@@ -113,6 +118,7 @@ def _training_set(request: TrainingRequest, images: list[CleanImage]):
         AnnotatedPixels,
         ClassificationSet,
         SegmentationSet,
+        WholeObjectSet,
     )
 
     planes = request.planes
@@ -129,8 +135,12 @@ def _training_set(request: TrainingRequest, images: list[CleanImage]):
         )  # fmt: skip
     if request.task == "segment":
         annotated = [AnnotatedPixels(i, p.painted) for i, p in zip(images, planes, strict=True)]
+        kind = SegmentationSet
+        if request.mode == WHOLE_OBJECTS:
+            kind, background = WholeObjectSet, background_index(request.classes) + 1
+            annotated = [part.with_whole_objects(background) for part in annotated]
         size = request.patch_size or network_entry(request.network).input_size
-        return SegmentationSet.from_annotations(
+        return kind.from_annotations(
             [a for a, held in zip(annotated, is_held, strict=True) if not held], request.classes,
             validation=[a for a, held in zip(annotated, is_held, strict=True) if held],
             patch_size=size, validation_fraction=fraction, channels=channels, seed=seed,

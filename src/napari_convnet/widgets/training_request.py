@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from napari_convnet.errors import UserError
+from napari_convnet.networks import network_entry
 from napari_convnet.widgets.folder_job import FolderRequest
 from napari_convnet.widgets.folder_panel import FolderPanel
 from napari_convnet.widgets.live_source import LiveDesk
 from napari_convnet.widgets.network_form import NetworkForm
 from napari_convnet.widgets.preferences import read_preferences
 from napari_convnet.widgets.session import Session
-from napari_convnet.widgets.training_data import collect_planes
+from napari_convnet.widgets.stack_training import PaintedStack, collect_stacks
+from napari_convnet.widgets.training_data import AnnotatedPlane, collect_planes
 from napari_convnet.widgets.training_job import TrainingRequest
 
 
@@ -27,10 +31,11 @@ def training_request(
     """
     folder = folder_panel.folder
     if folder is None:
+        planes = collect_planes(session)
         return TrainingRequest(
-            task=session.task, planes=collect_planes(session), classes=session.classes,
+            task=session.task, planes=planes, stacks=_stacks(session, form, planes), classes=session.classes,
             patch_size=form.patch_size.value(), name=f"{session.task} {_now()}",
-            mode=mode if session.task == "locate" else "", **_common(form),
+            mode=mode, **_common(form),
         )  # fmt: skip
     return FolderRequest(
         folder=folder, together=folder_panel.together.text().strip(), input_size=form.patch_size.value(),
@@ -39,10 +44,31 @@ def training_request(
     )  # fmt: skip
 
 
+def _stacks(
+    session: Session, form: NetworkForm, planes: Sequence[AnnotatedPlane]
+) -> tuple[PaintedStack, ...]:
+    """Return the stacks of painted planes for a network that learns from stacks; none for another one."""
+    if network_entry(form.network.network_id).dimensions == 2:
+        return ()
+    return collect_stacks(session, planes)
+
+
 def live_request(
     session: Session, form: NetworkForm, desk: LiveDesk, channels: tuple[str, ...]
 ) -> TrainingRequest:
-    """Return what to train live, on strokes that are still to be painted."""
+    """Return what to train live, on strokes that are still to be painted.
+
+    Raises
+    ------
+    UserError
+        CN-676 for a network that learns from stacks.
+    """
+    if network_entry(form.network.network_id).dimensions == 3:
+        raise UserError(
+            "CN-676",
+            f"Network '{form.network.network_id}' learns from whole stacks, which takes too long to follow strokes. "
+            "Nothing was started. Press Train, or choose 'unet' to train live.",
+        )
     return TrainingRequest(
         task="segment", planes=(), classes=session.classes_of("segment"), live=desk, channels=channels,
         patch_size=form.patch_size.value(), name=f"live {_now()}", **_common(form),

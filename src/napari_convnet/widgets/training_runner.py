@@ -280,9 +280,11 @@ def data_of(request: Request, session: Session) -> dict[str, Any]:
         }  # fmt: skip
     opened = {plane.image_id for plane in request.planes if hasattr(plane.arrays, "channel_names")}
     names = [image.name for image in session.project.images() if image.id in opened]
+    ids = sorted({plane.image_id for plane in request.planes})
     return {
         "planes": len(request.planes), "counts": _counts(request, session), "mode": request.mode,
         "opened": names, "name": request.name,
+        **({"image_ids": ids} if request.live is None else {}),  # what is learned live is not known yet
     }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_convnet.errors import UserError
+from napari_convnet.networks import starter_sha256
 from napari_convnet.progress import Progress
 from napari_convnet.project import Project, RunRecord
 
@@ -20,19 +21,21 @@ if TYPE_CHECKING:
 
 #: First weights, or the model to go on from; of both at most one.
 First = tuple["Mapping[str, Tensor] | None", "Model | None"]
+#: What a record calls the choices that are no file and no model.
+_KINDS = {"none": "random", "imagenet": "imagenet", "starter": "starter"}
 
 
 def describe_start(request: Any, project: Project | None) -> dict[str, Any]:
     """Return what a `TrainingRequest` or a `FolderRequest` begins with, as JSON values.
 
-    ``"kind"`` is ``"random"``, ``"imagenet"``, ``"weights file"`` or ``"model"``. A file is told by its ``"path"``
-    and ``"sha256"``, a model of the project by its ``"run"`` and the hash of its bytes, and every model by its
-    ``"name"`` and ``"weights_sha256"``.
+    ``"kind"`` is ``"random"``, ``"starter"``, ``"imagenet"``, ``"weights file"`` or ``"model"``. The starter weights
+    are told by the ``"sha256"`` of their file, another file by its ``"path"`` and ``"sha256"``, a model of the project
+    by its ``"run"`` and the hash of its bytes, and every model by its ``"name"`` and ``"weights_sha256"``.
     """
     model = request.start_model
     if model is None:
-        if request.pretrained in ("none", "imagenet"):
-            return {"kind": "random" if request.pretrained == "none" else "imagenet"}
+        if request.pretrained in _KINDS:
+            return start_facts(request.pretrained)
         return {"kind": "weights file", **_file_facts(Path(request.pretrained))}
     facts = {"kind": "model", "name": model.card.name, "weights_sha256": _weights_hash(model)}
     run = None if project is None else _run_of(model, project)
@@ -40,6 +43,12 @@ def describe_start(request: Any, project: Project | None) -> dict[str, Any]:
         return {**facts, "run": run.id, "sha256": run.model_sha256}
     path = request.start_path
     return {**facts, **(_file_facts(path) if path is not None and path.is_file() else {})}
+
+
+def start_facts(pretrained: str) -> dict[str, Any]:
+    """Return what is written down of random, starter or ImageNet weights."""
+    facts = {"kind": _KINDS[pretrained]}
+    return {**facts, "sha256": starter_sha256()} if pretrained == "starter" else facts
 
 
 def find_start(
@@ -58,13 +67,20 @@ def find_start(
         CN-205 if what it began with is gone or has changed; CN-110 if ImageNet's weights cannot be fetched anew.
     """
     from napari_convnet.model_file import read_weights
-    from napari_convnet.networks import download_weights, fetch_weights
+    from napari_convnet.networks import download_weights, fetch_weights, read_starter_weights
 
     start = _start_of(run)
     if start["kind"] == "random":
         return None, None
     if start["kind"] == "model":
         return None, _find_model(start, project, current)
+    if start["kind"] == "starter":
+        if start.get("sha256", "") not in ("", starter_sha256()):
+            raise _refusal(
+                "it began from the starter weights of another version of napari-convnet",
+                "Train anew; the record says which version it was.",
+            )
+        return read_starter_weights(), None
     if start["kind"] == "imagenet":
         network = (run.scores["repeat"]["network"], run.scores["repeat"]["network_settings"])
         fetched = yield from fetch_weights(*network, stop=stop)
@@ -86,15 +102,21 @@ def _start_of(run: RunRecord) -> Mapping[str, Any]:
     if run.settings.get("started_from"):
         return {"kind": "model", "name": run.settings["started_from"]}
     pretrained = run.settings.get("pretrained") or "none"
-    if pretrained in ("none", "imagenet"):
-        return {"kind": "random" if pretrained == "none" else "imagenet"}
+    if pretrained in _KINDS:
+        return {"kind": _KINDS[pretrained]}
     return {"kind": "weights file", "path": pretrained}
 
 
 def _is_sound(start: Mapping[str, Any]) -> bool:
     """Return whether a record, which may be a stranger's, has what its kind of start needs."""
     texts = ("name", "path", "sha256", "weights_sha256")
-    needs = {"random": (), "imagenet": (), "weights file": ("path",), "model": ("name",)}
+    needs = {
+        "random": (),
+        "starter": (),
+        "imagenet": (),
+        "weights file": ("path",),
+        "model": ("name",),
+    }
     kind = start["kind"]
     return (
         all(isinstance(start.get(key, ""), str) for key in texts)

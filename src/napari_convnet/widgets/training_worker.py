@@ -148,13 +148,15 @@ def choose_settings(samples: TrainingSet, request: Any) -> tuple[TrainingSetting
 
 
 def first_weights(request: Any, is_resumed: bool):
-    """Return the weights to start from: None, ImageNet's, or those of a file, which may be gone when it goes on."""
+    """Return the weights to start from: None, the starter's, ImageNet's, or a file's, which may be gone on resuming."""
     if request.pretrained == "none":
         return None
     from napari_convnet.model_file import read_weights
-    from napari_convnet.networks import describe_weights, download_weights
+    from napari_convnet.networks import describe_weights, download_weights, read_starter_weights
 
     with suppress(UserError) if is_resumed else nullcontext():
+        if request.pretrained == "starter":
+            return read_starter_weights()
         if request.pretrained == "imagenet":
             where = (request.network, request.network_settings)
             # a training that goes on has its weights; they are only compared with those of its beginning

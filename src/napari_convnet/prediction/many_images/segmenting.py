@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 
 from napari_convnet.exchange.result_files import tiff_bytes
-from napari_convnet.folders import pixel_size_um, read_image
+from napari_convnet.folders import pixel_size_um, read_image, read_stack
+from napari_convnet.prediction.fitting import sees_depth
 from napari_convnet.prediction.many_images.kinds import Kind
 from napari_convnet.prediction.many_images.results import ClassColumns, ImageResult, rows_of
 from napari_convnet.prediction.measuring import PixelSize, measure_objects
+from napari_convnet.prediction.measuring_stacks import measure_stack_objects
 from napari_convnet.prediction.segmentation import segment_image
+from napari_convnet.prediction.stacks import segment_stack
 from napari_convnet.progress import Progress
 
 
@@ -36,7 +39,9 @@ class Segmenting(Kind):
         return (*self._classes.counts, *self._classes.areas)
 
     def apply_to(self, path: Path) -> Generator[Progress, None, ImageResult]:
-        """Segment one image and measure its objects."""
+        """Segment one image, or one stack, and measure its objects."""
+        if sees_depth(self.model):
+            return (yield from self._apply_to_stack(path))
         image, side = read_image(path), pixel_size_um(path)
         found = yield from segment_image(
             self.model, image, objects=self.options.objects, device=self.device, stop=self.stop
@@ -48,6 +53,27 @@ class Segmenting(Kind):
         classes = self._classes
         return ImageResult(
             classes.count(found.object_values[1:]) | classes.measure(found.classes, side),
+            tuple(table),
+            rows_of(table),
+            {
+                f"{path.stem}_classes.tif": tiff_bytes(found.classes),
+                f"{path.stem}_objects.tif": tiff_bytes(found.objects.astype(np.uint32)),
+            },
+            found.notes,
+        )
+
+    def _apply_to_stack(self, path: Path) -> Generator[Progress, None, ImageResult]:
+        """Segment a stack in three dimensions; areas count voxels."""
+        planes = read_stack(path)
+        found = yield from segment_stack(
+            self.model, planes, (len(planes), *planes[0].shape), linked_axis=0, objects=self.options.objects,
+            device=self.device, stop=self.stop,
+        )  # fmt: skip
+        names = [self.names[value - 1] for value in found.object_values[1:]]
+        table = measure_stack_objects(found.objects, names, planes, self.model.card.channels)
+        classes = self._classes
+        return ImageResult(
+            classes.count(found.object_values[1:]) | classes.measure(found.classes, None),
             tuple(table),
             rows_of(table),
             {
