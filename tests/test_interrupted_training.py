@@ -21,6 +21,7 @@ from napari_convnet import (
     train,
 )
 from napari_convnet.errors import UserError
+from napari_convnet.progress import Progress
 from napari_convnet.project import Project
 from napari_convnet.samples import AnnotatedPixels, SegmentationSet
 from napari_convnet.training import (
@@ -265,6 +266,28 @@ def test_a_training_that_was_stopped_goes_on_to_the_bit(samples, options, stop_a
         assert model.card.scores[key] == expected.card.scores[key]
 
 
+@pytest.mark.parametrize("moment", ["while an epoch is measured", "between two epochs"])
+def test_a_stop_after_the_last_batch_of_an_epoch_can_go_on_too(samples, moment):
+    settings = TrainingSettings(epochs=4, batch_size=8, device="cpu")
+    straight, expected = listen(train(samples, settings=settings, network_settings=SMALL))
+    kept, stop = [], threading.Event()
+
+    def react(event):
+        is_between = isinstance(event, EpochFinished)
+        if event.done == 2 * samples.batches_per_epoch(8) and (
+            is_between if "between" in moment else type(event) is Progress
+        ):
+            stop.set()
+
+    steps = train(samples, settings=settings, network_settings=SMALL, stop=stop, keep=kept.append)
+    before, _ = listen(steps, react)
+    assert stop.is_set()
+    assert [checkpoint.step for checkpoint in kept] == [2 * samples.batches_per_epoch(8)]
+    after, model = listen(train(samples, resume_from=kept[-1]))
+    assert told(before) + told(after) == told(straight)
+    assert same_weights(model, expected)
+
+
 def test_a_segmentation_goes_on_to_the_bit():
     samples, kept = pixel_samples(), []
     settings = TrainingSettings(epochs=3, batch_size=8, device="cpu")
@@ -285,6 +308,7 @@ _CHILD = """
 import sys
 from test_interrupted_training import SETTINGS, SMALL, make_samples
 from napari_convnet import train
+from napari_convnet.progress import Progress
 from napari_convnet.project import Project
 from napari_convnet.training import EpochFinished, checkpoint
 

@@ -135,7 +135,8 @@ class TrainingLoop:
                     raise MemoryError(ran_out)
                 yield event
             elif not self.ended_by:
-                self._end_if_over(stop)
+                self._end_if_over(stop)  # a stop that came while the epoch was measured
+                self._keep_state()
 
     def _train_epoch(
         self, stop: threading.Event, pause: threading.Event | None
@@ -170,23 +171,27 @@ class TrainingLoop:
                 is_within = self.samples.n_validation and self.batch < self.steps_per_epoch
                 if is_within and not self.ended_by and self._is_due("iterations", self.step):
                     yield (yield from self._validate_within(epoch))
-                if self.keep:
-                    self.keep(self)
+                self._keep_state()
                 if self.ended_by:
                     return
-        self._end_if_over(stop)
+        self._end_if_over(stop)  # a resumed epoch may have had no batch left
+        self._keep_state()
 
     def _wait(self, stop: threading.Event, pause: threading.Event | None) -> Iterator[Progress]:
         """Stand still while a pause is asked for; what was trained is kept first."""
         if pause is None or not pause.is_set():
             return
         self.clock.pause()
-        if self.keep:
-            self.keep(self)
+        self._keep_state()
         while pause.is_set() and not stop.is_set():
             yield Paused(**self.where(self.epochs_trained + 1, ", paused"))
             stop.wait(_PAUSE_LOOK)
         self.clock.go_on()
+
+    def _keep_state(self) -> None:
+        """Keep what a resumed training needs, if there is a keeper and it finds it time to."""
+        if self.keep:
+            self.keep(self)
 
     def _end_if_over(self, stop: threading.Event) -> None:
         if stop.is_set():
