@@ -143,10 +143,10 @@ def test_a_training_that_does_not_fit_any_more_is_refused_and_stays_offered(desk
     annotated.form.epochs.setValue(5000)
     press(annotated.train_button)
     desk.qtbot.waitUntil(lambda: len(annotated.live.rows) >= 1, timeout=60_000)
-    desk.close_dock(annotated)  # as napari does when it is closed: it can go on another day
-    desk.wait_until_idle()  # its last state is in the project then
-    train = desk.open_dock("Train")
-    desk.wait_until_idle()
+    desk.viewer.window.remove_dock_widget(annotated)  # it can go on another day
+    train = desk.open_dock("Train")  # while the closed one still writes its last state
+    assert not train.resume_bar.isVisibleTo(train)
+    desk.qtbot.waitUntil(lambda: train.resume_bar.isVisibleTo(train), timeout=60_000)
     assert "Resume the stopped training" in train.resume_bar.label.text()
     tool = desk.session.active_tool
     tool.annotate_at(tool.labels.data_to_world(np.argwhere(tool.labels.data == 60)[20]), 1)

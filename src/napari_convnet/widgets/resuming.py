@@ -121,6 +121,7 @@ class ResumeBar(QFrame):
         layout.addWidget(self.label)
         layout.addLayout(row(self.resume_button, self.later_button))
         session.project_changed.connect(self.look)
+        session.runs_changed.connect(self.look)
         self.look()
 
     def look(self, is_idle: bool = True) -> None:

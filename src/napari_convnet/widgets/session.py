@@ -55,6 +55,8 @@ class Session(ClassEditing, QObject):
     model_changed = Signal()
     prediction_changed = Signal()
     project_changed = Signal()
+    #: A training's record has come to its end, be its dock closed or not.
+    runs_changed = Signal()
     tool_changed = Signal()
     busy_changed = Signal()
 

@@ -255,6 +255,7 @@ class TrainingRunner(QObject):
                 project.delete_checkpoint(run_id)
 
         def written() -> None:
+            self._session.runs_changed.emit()
             if isalive(self):  # else its dock was closed meanwhile
                 self._is_saving = False
                 self.changed.emit()
