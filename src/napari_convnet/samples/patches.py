@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-#: Pixels ``(C, size, size)`` float32 and targets ``(size, size)``, or several maps of them, int16.
+#: Pixels ``(C, *sides)`` float32 and targets ``sides``, or several maps of them, int16.
 Patch = tuple[np.ndarray, np.ndarray]
 
 
@@ -28,12 +28,13 @@ def resize_patch(patch: np.ndarray, size: int) -> np.ndarray:
     return resize_patches(patch[np.newaxis], size)[0]
 
 
-def pad_patch(pixels: np.ndarray, targets: np.ndarray, size: int) -> Patch:
-    """Pad pixels ``(C, Y, X)`` at their end to ``size x size`` by repetition, targets ``(..., Y, X)`` by -1."""
-    missing = [(0, size - length) for length in targets.shape[-2:]]
+def pad_patch(pixels: np.ndarray, targets: np.ndarray, sides: Sequence[int]) -> Patch:
+    """Pad pixels ``(C, *space)`` at their ends to ``sides`` by repetition, targets ``(..., *space)`` by -1."""
+    lengths = targets.shape[-len(sides) :]
+    missing = [(0, side - length) for side, length in zip(sides, lengths, strict=True)]
     if any(after for _, after in missing):
         pixels = np.pad(pixels, [(0, 0), *missing], mode="edge")
-        same = [(0, 0)] * (targets.ndim - 2)
+        same = [(0, 0)] * (targets.ndim - len(sides))
         targets = np.pad(targets, [*same, *missing], constant_values=-1)
     return pixels, targets
 

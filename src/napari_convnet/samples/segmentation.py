@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -134,7 +135,7 @@ class SegmentationSet(AreaSet):
     @property
     def n_validation(self) -> int:
         """Number of annotated pixels that are held out."""
-        return sum(int((self._seen(*area) >= 0).sum()) for area in self.validation_areas)
+        return sum(int((self._seen(area) >= 0).sum()) for area in self.validation_areas)
 
     def class_counts(self) -> np.ndarray:
         """Return the number of training pixels of each class."""
@@ -143,23 +144,56 @@ class SegmentationSet(AreaSet):
     @cached_property
     def _counts(self) -> np.ndarray:
         """Annotated pixels by training area and class, ``(areas, classes)`` int64."""
-        found = [self._seen(*area) for area in self.training_areas]
+        found = [self._seen(area) for area in self.training_areas]
         return np.array([np.bincount(t[t >= 0], minlength=len(self.classes)) for t in found])
 
-    def _n_spots(self) -> int:
-        return sum(
-            len(_spots(self._seen(*area) >= 0, self.patch_size)) for area in self.training_areas
-        )
+    # What sets of stacks, which have an axis more, do otherwise -----------------------------------
 
-    def _seen(self, index: int, rows: slice, columns: slice) -> np.ndarray:
-        return self.targets[index][rows, columns]
+    @property
+    def _sides(self) -> tuple[int, ...]:
+        """Sides of the training patches."""
+        return (self.patch_size, self.patch_size)
+
+    @property
+    def _validation_sides(self) -> tuple[int, ...]:
+        """Sides of the patches that are held out, which have four times the pixels."""
+        return (2 * self.patch_size, 2 * self.patch_size)
+
+    def _spans(self, area: Area) -> tuple[slice, ...]:
+        """Where an area lies in its image, along every axis."""
+        return area[1:]
+
+    def _as_batch(
+        self, patches: Sequence[Patch], random: torch.Generator, augment: AugmentationSettings | None
+    ) -> tuple[Tensor, Tensor]:
+        batch = stack_patches(patches)
+        return batch if augment is None else _augment(*batch, random, augment)
+
+    # ----------------------------------------------------------------------------------------------
+
+    def _seen(self, area: Area) -> np.ndarray:
+        return self.targets[area[0]][*self._spans(area)]
+
+    def _taught(self, index: int, window: Sequence[slice]) -> np.ndarray:
+        """Return what a network learns of a window of an image."""
+        return self.targets[index][*window]
+
+    def _n_spots(self) -> int:
+        return sum(self._count_spots(self._seen(area) >= 0) for area in self.training_areas)
+
+    def _count_spots(self, mask: np.ndarray) -> int:
+        """Count the squares (or cubes), with sides of half a patch, that a mask touches."""
+        halves = [max(1, side // 2) for side in self._sides]
+        places = [p // half for p, half in zip(np.nonzero(mask), halves, strict=True)]
+        grid = [length // half + 1 for length, half in zip(mask.shape, halves, strict=True)]
+        return len(np.unique(np.ravel_multi_index(places, grid)))
 
     def validation_spots(self) -> np.ndarray:
-        """Return, for each class, the number of held-out squares of half a patch that show it."""
+        """Return, for each class, the number of held-out squares (or cubes) of half a patch that show it."""
         counts = np.zeros(len(self.classes), np.int64)
         for area in self.validation_areas:
-            seen = self._seen(*area)
-            counts += [len(_spots(seen == k, self.patch_size)) for k in range(len(counts))]
+            seen = self._seen(area)
+            counts += [self._count_spots(seen == k) for k in range(len(counts))]
         return counts
 
     def training_batches(
@@ -180,12 +214,8 @@ class SegmentationSet(AreaSet):
         present = np.flatnonzero(self.class_counts())
         for _ in range(self.batches_per_epoch(batch_size)):
             wanted = present[torch.randint(len(present), (batch_size,), generator=random).numpy()]
-            inputs, targets = stack_patches(
-                [self._draw_patch(int(target), random) for target in wanted]
-            )
-            if augment:
-                inputs, targets = _augment(inputs, targets, random, augment)
-            yield inputs, targets
+            patches = [self._draw_patch(int(target), random) for target in wanted]
+            yield self._as_batch(patches, random, augment)
 
     def _draw_patch(self, target: int, random: torch.Generator) -> Patch:
         """Cut a patch around a pixel of a class; every training pixel of it is as likely."""
@@ -193,14 +223,13 @@ class SegmentationSet(AreaSet):
         drawn = int(torch.randint(int(ends[-1]), (1,), generator=random))
         number = int(np.searchsorted(ends, drawn, side="right"))
         pixels = self._pixels_of(number, target)
-        width = self.training_areas[number][2]
-        pixel = pixels[drawn - int(ends[number])]  # counted from the area's last pixel
-        return self._patch_around(number, divmod(int(pixel), width.stop - width.start), random)
+        pixel = int(pixels[drawn - int(ends[number])])  # counted from the area's last pixel
+        return self._patch_around(self.training_areas[number], pixel, random)
 
     def _pixels_of(self, number: int, target: int) -> np.ndarray:
         """Return the flat indices, within a training area, of the pixels of a class."""
         if (number, target) not in self._pixels:
-            found = np.flatnonzero(self._seen(*self.training_areas[number]) == target)
+            found = np.flatnonzero(self._seen(self.training_areas[number]) == target)
             self._pixels[number, target] = found.astype(np.min_scalar_type(found[-1]))
         return self._pixels[number, target]
 
@@ -208,55 +237,49 @@ class SegmentationSet(AreaSet):
     def _pixels(self) -> dict[tuple[int, int], np.ndarray]:
         return {}
 
-    def _patch_around(self, number: int, pixel: tuple[int, int], random: torch.Generator) -> Patch:
-        """Cut a patch that holds a pixel and stays inside its area; what the area lacks is padded."""
-        index, *area = self.training_areas[number]
-        low, high = self.patch_size // 4, 3 * self.patch_size // 4 + 1
-        offsets = torch.randint(low, high, (2,), generator=random).tolist()
+    def _patch_around(self, area: Area, pixel: int, random: torch.Generator) -> Patch:
+        """Cut a patch that holds a pixel of an area and stays inside it; what the area lacks is padded."""
+        spans = self._spans(area)
+        position = np.unravel_index(pixel, [span.stop - span.start for span in spans])
         window = []
-        for position, offset, span in zip(pixel, offsets, area, strict=True):
-            latest = max(span.start, span.stop - self.patch_size)
-            start = min(max(span.start + position - offset, span.start), latest)
-            window.append(slice(start, min(start + self.patch_size, span.stop)))
-        return self._cut(index, window, self.patch_size)
+        for place, span, side in zip(position, spans, self._sides, strict=True):
+            low, high = side // 4, 3 * side // 4 + 1
+            offset = int(torch.randint(low, high, (1,), generator=random))
+            latest = max(span.start, span.stop - side)
+            start = min(max(span.start + int(place) - offset, span.start), latest)
+            window.append(slice(start, min(start + side, span.stop)))
+        return self._cut(area[0], window, self._sides)
 
-    def _cut(self, index: int, window: Sequence[slice], size: int) -> Patch:
-        """Cut a window of an image, padded to ``size x size``, with what is taught there."""
-        rows, columns = window
-        return pad_patch(
-            self.images[index][:, rows, columns], self.targets[index][rows, columns], size
-        )
+    def _cut(self, index: int, window: Sequence[slice], sides: Sequence[int]) -> Patch:
+        """Cut a window of an image, padded to ``sides``, with what is taught there."""
+        return pad_patch(self.images[index][:, *window], self._taught(index, window), sides)
 
     def validation_batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the annotated parts of the held-out areas as patches, every pixel once."""
-        step = max(1, batch_size // 4)  # these patches have four times the pixels
+        step = max(1, batch_size // 4)
         windows = list(self._validation_windows())
         for start in range(0, len(windows), step):
             chosen = windows[start : start + step]
-            yield stack_patches([self._cut(i, window, 2 * self.patch_size) for i, window in chosen])
+            yield stack_patches([self._cut(i, w, self._validation_sides) for i, w in chosen])
 
     def _validation_windows(self) -> Iterator[tuple[int, list[slice]]]:
-        size = 2 * self.patch_size
-        for index, rows, columns in self.validation_areas:
-            for top in range(rows.start, rows.stop, size):
-                for left in range(columns.start, columns.stop, size):
-                    down = slice(top, min(top + size, rows.stop))
-                    across = slice(left, min(left + size, columns.stop))
-                    if (self.targets[index][down, across] >= 0).any():
-                        yield index, [down, across]
+        for area in self.validation_areas:
+            spans = [
+                [
+                    slice(start, min(start + side, span.stop))
+                    for start in range(span.start, span.stop, side)
+                ]
+                for span, side in zip(self._spans(area), self._validation_sides, strict=True)
+            ]
+            for window in itertools.product(*spans):
+                if (self.targets[area[0]][*window] >= 0).any():
+                    yield area[0], list(window)
 
     def sample_input(self) -> np.ndarray:
         """Return one real training patch ``(C, Y, X)`` float32, normalised."""
         random = torch.Generator().manual_seed(0)
         present = int(np.flatnonzero(self.class_counts())[0])
         return self._draw_patch(present, random)[0].copy()
-
-
-def _spots(mask: np.ndarray, patch_size: int) -> np.ndarray:
-    """Return the numbers of the squares, with sides of half a patch, that a mask ``(Y, X)`` touches."""
-    half = max(1, patch_size // 2)
-    rows, columns = np.nonzero(mask)
-    return np.unique(rows // half * (mask.shape[1] // half + 1) + columns // half)
 
 
 def _augment(

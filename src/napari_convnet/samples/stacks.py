@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,9 +12,10 @@ from torch import Tensor
 from napari_convnet.classes import ClassInfo
 from napari_convnet.errors import UserError
 from napari_convnet.images import CleanImage, Normalisation, NormalisationMode
-from napari_convnet.samples.areas import choose_areas_of_stacks
+from napari_convnet.samples.areas import Area, choose_areas_of_stacks
 from napari_convnet.samples.augmentation import AugmentationSettings
 from napari_convnet.samples.checks import check_images, check_targets, default_channels
+from napari_convnet.samples.patches import Patch, stack_patches
 from napari_convnet.samples.segmentation import SegmentationSet
 
 #: Slices of a training patch: what the 3-D UNet sees up and down at its two deepest levels, and few enough for a CPU.
@@ -155,106 +156,32 @@ class StackSet(SegmentationSet):
             depth=min(depth or min(_DEPTH, max(_THIN, round(_SHARE * thickest))), thickest),
         )  # fmt: skip
 
-    def _seen(self, index: int, rows: slice, columns: slice) -> np.ndarray:
-        return self.targets[index][:, rows, columns]
-
-    def _n_spots(self) -> int:
-        found = (self._seen(*area) >= 0 for area in self.training_areas)
-        return sum(self._count_spots(mask) for mask in found)
-
-    def validation_spots(self) -> np.ndarray:
-        """Return, for each class, the number of held-out cubes of half a patch that show it."""
-        counts = np.zeros(len(self.classes), np.int64)
-        for area in self.validation_areas:
-            seen = self._seen(*area)
-            counts += [self._count_spots(seen == k) for k in range(len(counts))]
-        return counts
-
-    def _count_spots(self, mask: np.ndarray) -> int:
-        sides = (max(1, self.depth // 2), *(max(1, self.patch_size // 2),) * 2)
-        places = [place // side for place, side in zip(np.nonzero(mask), sides, strict=True)]
-        return np.unique(np.stack(places), axis=1).shape[1]
-
-    def training_batches(
-        self,
-        batch_size: int,
-        random: torch.Generator,
-        *,
-        augment: AugmentationSettings | None,
-        shuffle: str = "every_epoch",
-        balanced: bool = True,
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield patches around annotated voxels: inputs ``(N, C, Z, Y, X)`` and targets ``(N, Z, Y, X)``.
-
-        Classes are drawn equally often. Mirror images, also from top to bottom, and quarter turns in the plane are
-        exact, so no voxel is made up between slices that lie far apart; scale and moves of ``augment`` are not used.
-        """
-        present = np.flatnonzero(self.class_counts())
-        for _ in range(self.batches_per_epoch(batch_size)):
-            wanted = present[torch.randint(len(present), (batch_size,), generator=random).numpy()]
-            patches = [self._draw_patch(int(target), random) for target in wanted]
-            if augment is not None:
-                patches = [augment_stack(*patch, random, augment) for patch in patches]
-            yield _stacked(patches)
-
-    def _patch_around(
-        self, number: int, pixel: tuple[int, int], random: torch.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Cut a patch that holds a voxel and stays inside its area; what the stack lacks is padded."""
-        index, rows, columns = self.training_areas[number]
-        height = rows.stop - rows.start
-        plane, row = divmod(pixel[0], height)  # the rows of all slices are counted on
-        spans = (slice(0, self.targets[index].shape[0]), rows, columns)
-        window = []
-        for position, span, side in zip((plane, row, pixel[1]), spans, self._sides, strict=True):
-            low, high = side // 4, 3 * side // 4 + 1
-            offset = int(torch.randint(low, high, (1,), generator=random))
-            latest = max(span.start, span.stop - side)
-            start = min(max(span.start + position - offset, span.start), latest)
-            window.append(slice(start, min(start + side, span.stop)))
-        return self._cut_stack(index, window, self._sides)
-
     @property
-    def _sides(self) -> tuple[int, int, int]:
+    def _sides(self) -> tuple[int, ...]:
         return self.depth, self.patch_size, self.patch_size
 
-    def _cut_stack(
-        self, index: int, window: Sequence[slice], sides: Sequence[int]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Cut a window, padded at its end to ``sides``: pixels by repetition, targets by -1."""
-        pixels, targets = self.images[index][:, *window], self.targets[index][*window]
-        missing = [(0, side - length) for side, length in zip(sides, targets.shape, strict=True)]
-        if any(after for _, after in missing):
-            pixels = np.pad(pixels, [(0, 0), *missing], mode="edge")
-            targets = np.pad(targets, missing, constant_values=-1)
-        return pixels, targets
+    @property
+    def _validation_sides(self) -> tuple[int, ...]:
+        return self.depth, 2 * self.patch_size, 2 * self.patch_size
 
-    def validation_batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the annotated parts of the held-out areas as patches, every voxel once."""
-        step = max(1, batch_size // 4)  # these patches have four times the voxels
-        sides = (self.depth, 2 * self.patch_size, 2 * self.patch_size)
-        windows = list(self._held_out_windows(sides))
-        for start in range(0, len(windows), step):
-            chosen = windows[start : start + step]
-            yield _stacked([self._cut_stack(i, window, sides) for i, window in chosen])
+    def _spans(self, area: Area) -> tuple[slice, ...]:
+        return slice(0, self.targets[area[0]].shape[0]), *area[1:]
 
-    def _held_out_windows(self, sides: Sequence[int]) -> Iterator[tuple[int, list[slice]]]:
-        for index, rows, columns in self.validation_areas:
-            spans = (slice(0, self.targets[index].shape[0]), rows, columns)
-            starts = (range(s.start, s.stop, side) for s, side in zip(spans, sides, strict=True))
-            for corner in np.array(np.meshgrid(*starts, indexing="ij")).reshape(3, -1).T.tolist():
-                window = [
-                    slice(start, min(start + side, span.stop))
-                    for start, side, span in zip(corner, sides, spans, strict=True)
-                ]
-                if (self.targets[index][*window] >= 0).any():
-                    yield index, window
+    def _as_batch(
+        self, patches: Sequence[Patch], random: torch.Generator, augment: AugmentationSettings | None
+    ) -> tuple[Tensor, Tensor]:
+        """Put patches into a batch: inputs ``(N, C, Z, Y, X)`` and targets ``(N, Z, Y, X)``.
+
+        Mirror images, also from top to bottom, and quarter turns in the plane are exact, so no voxel is made up
+        between slices that lie far apart; scale and moves of ``augment`` are not used.
+        """
+        if augment is not None:
+            patches = [augment_stack(*patch, random, augment) for patch in patches]
+        return stack_patches(patches)
 
     def sample_input(self) -> np.ndarray:
         """Return the middle slice of one real training patch, ``(C, Y, X)`` float32, normalised."""
-        random = torch.Generator().manual_seed(0)
-        present = int(np.flatnonzero(self.class_counts())[0])
-        return self._draw_patch(present, random)[0][:, self.depth // 2].copy()
+        return super().sample_input()[:, self.depth // 2]
 
 
 def augment_stack(
@@ -284,9 +211,3 @@ def augment_stack(
     contrast = 1 + amounts[0] * (2 * chance[3] - 1)
     brightness = amounts[1] * (2 * torch.rand((len(pixels), 1, 1, 1), generator=random).numpy() - 1)
     return (pixels * np.float32(contrast) + brightness).astype(np.float32), targets
-
-
-def _stacked(patches: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[Tensor, Tensor]:
-    inputs = np.stack([pixels for pixels, _ in patches])
-    targets = np.stack([targets for _, targets in patches]).astype(np.int64)
-    return torch.from_numpy(inputs), torch.from_numpy(targets)

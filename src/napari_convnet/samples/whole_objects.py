@@ -10,7 +10,6 @@ import numpy as np
 
 from napari_convnet.classes import ClassInfo
 from napari_convnet.samples.annotated_pixels import AnnotatedPixels
-from napari_convnet.samples.patches import Patch, pad_patch
 from napari_convnet.samples.segmentation import SegmentationSet
 
 
@@ -61,7 +60,5 @@ class WholeObjectSet(SegmentationSet):
         known = {field.name: getattr(plain, field.name) for field in fields(plain)}
         return cls(**known, depths=tuple(part.depths() for part in (*annotated, *validation)))
 
-    def _cut(self, index: int, window: Sequence[slice], size: int) -> Patch:
-        rows, columns = window
-        taught = np.stack([m[index][rows, columns] for m in (self.targets, self.depths)])
-        return pad_patch(self.images[index][:, rows, columns], taught, size)
+    def _taught(self, index: int, window: Sequence[slice]) -> np.ndarray:
+        return np.stack([maps[index][*window] for maps in (self.targets, self.depths)])
