@@ -159,6 +159,22 @@ def test_the_prediction_does_not_depend_on_the_blocks_and_keeps_what_is_done(mod
     assert np.array_equal(part[part > 0], blocks[part > 0])
 
 
+def test_a_stop_while_a_stack_is_read_keeps_the_stacks_before_it(model):
+    planes = [*planes_of(draw_balls(7)[0]), *planes_of(draw_balls(8)[0])]
+    stop = threading.Event()
+    steps = segment_stack(model, planes, (2, *SHAPE), linked_axis=1, device="cpu", stop=stop)
+
+    def react(event):
+        if event.text.startswith("stack 2 of 2: reading slice 1 "):
+            stop.set()
+
+    events, found = listen(steps, react)
+    assert "reading slice 1 " in events[-1].text  # nothing more is said, or the job would be closed
+    assert found.n_planes == SHAPE[0]
+    assert found.objects[0].any()
+    assert not found.classes[1].any()
+
+
 def test_objects_keep_their_number_through_the_slices(model):
     stack, _ = draw_balls(7)
     taken = {}

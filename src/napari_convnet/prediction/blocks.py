@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from napari_convnet.prediction.tiles import span_with_margin
+
 Window = tuple[slice, slice, slice]
 
 
@@ -44,12 +46,10 @@ def cut_blocks(
         margin = -(-radius // multiple) * multiple
         step = max(multiple, side // multiple * multiple)
         along_axes.append(
-            [_spans(s, min(s + step, extent), margin, extent) for s in range(0, extent, step)]
+            [
+                span_with_margin(s, min(s + step, extent), margin, extent)
+                for s in range(0, extent, step)
+            ]
         )
     for parts in itertools.product(*along_axes):
-        yield Block(*(tuple(part[k] for part in parts) for k in range(3)))
-
-
-def _spans(start: int, end: int, margin: int, extent: int) -> tuple[slice, slice, slice]:
-    low, high = max(0, start - margin), min(extent, end + margin)
-    return slice(low, high), slice(start, end), slice(start - low, end - low)
+        yield Block(*zip(*parts, strict=True))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -55,6 +55,18 @@ class StackSegmentation:
     object_values: np.ndarray
     n_planes: int
     notes: tuple[ImageNote, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        classes: np.ndarray,
+        found: StackObjects,
+        n_planes: int,
+        notes: Iterable[ImageNote],
+    ) -> StackSegmentation:
+        """Put together what was found in planes; what their notes repeat is said once."""
+        values = np.array(found.values, np.uint8)
+        return cls(classes, found.objects, values, n_planes, tuple(dict.fromkeys(notes)))
 
 
 @dataclass
@@ -200,13 +212,7 @@ def segment_stack(
         n_done += 1
         if problem is not None or (stop is not None and stop.is_set()):
             break
-    values = np.array(found.values, np.uint8)
-    done = StackSegmentation(classes, found.objects, values, n_done, tuple(dict.fromkeys(notes)))
-    if problem is not None and n_done == 0:
-        raise problem
-    if problem is not None:
-        raise PredictionInterrupted(problem, done)
-    return done
+    return _finish(StackSegmentation.of(classes, found, n_done, notes), problem)
 
 
 def _segment_volumes(
@@ -240,10 +246,13 @@ def _segment_volumes(
         if stop is None or not stop.is_set():  # a stopped job may say little more
             text = f"objects of plane {number + 1:,} of {len(planes):,}"
             yield Progress(done=number + 1, total=len(planes), text=text)
-    values = np.array(found.values, np.uint8)
-    done = StackSegmentation(classes, found.objects, values, n_done, notes)
+    return _finish(StackSegmentation.of(classes, found, n_done, notes), problem)
+
+
+def _finish(done: StackSegmentation, problem: UserError | None) -> StackSegmentation:
+    """Return what was done, or raise why it is not all, with it."""
     if problem is not None:
-        raise PredictionInterrupted(problem, done) if n_done else problem
+        raise PredictionInterrupted(problem, done) if done.n_planes else problem
     return done
 
 

@@ -57,9 +57,9 @@ def cut_tiles(
     step = max(multiple, tile_size // multiple * multiple)
     rows, columns = window or (slice(0, shape[0]), slice(0, shape[1]))
     for top in range(rows.start, rows.stop, step):
-        across = _span(top, min(rows.stop, top + step), margin, shape[0])
+        across = span_with_margin(top, min(rows.stop, top + step), margin, shape[0])
         for left in range(columns.start, columns.stop, step):
-            along = _span(left, min(columns.stop, left + step), margin, shape[1])
+            along = span_with_margin(left, min(columns.stop, left + step), margin, shape[1])
             yield Tile(*zip(across, along, strict=True))
 
 
@@ -120,6 +120,7 @@ def nearest_first(
     return [first, *others]
 
 
-def _span(start: int, end: int, margin: int, extent: int) -> tuple[slice, slice, slice]:
+def span_with_margin(start: int, end: int, margin: int, extent: int) -> tuple[slice, slice, slice]:
+    """Return, along one axis, what is read, what is written, and that counted inside what is read."""
     low, high = max(0, start - margin), min(extent, end + margin)
     return slice(low, high), slice(start, end), slice(start - low, end - low)

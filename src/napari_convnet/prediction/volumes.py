@@ -50,7 +50,7 @@ def predict_volume(
     sides
         Of the blocks along Z, Y and X in pixels; the result does not depend on it.
     stop
-        Looked at after every block; voxels that were not reached stay 0.
+        Looked at after every slice and block; voxels that were not reached stay 0.
 
     Returns
     -------
@@ -64,7 +64,9 @@ def predict_volume(
         cannot be read.
     """
     use_all_cores()
-    pixels, notes = yield from _read_stack(model, planes, classes.shape)
+    pixels, notes = yield from _read_stack(model, planes, classes.shape, stop)
+    if pixels is None:  # stopped before all of it was read
+        return ()
     runner = _Runner(model.network, choose_device(device), sides or _BLOCK)
     blocks = list(cut_blocks(classes.shape, runner.sides, model.network))
     done = 0
@@ -168,9 +170,12 @@ def _teller(count: int, total: int) -> Callable[[Progress], Progress]:
 
 
 def _read_stack(
-    model: Model, planes: Sequence[CleanImage | LazyImage], shape: tuple[int, ...]
-) -> Generator[Progress, None, tuple[np.ndarray, tuple[ImageNote, ...]]]:
-    """Read all slices and normalise them together, ``(C, Z, Y, X)`` float32."""
+    model: Model,
+    planes: Sequence[CleanImage | LazyImage],
+    shape: tuple[int, ...],
+    stop: threading.Event | None,
+) -> Generator[Progress, None, tuple[np.ndarray | None, tuple[ImageNote, ...]]]:
+    """Read all slices and normalise them together, ``(C, Z, Y, X)`` float32; None when stopped."""
     n_channels = len(model.card.channels)
     _check_memory(shape, n_channels, _name_of(planes))
     pixels: np.ndarray | None = None
@@ -191,6 +196,8 @@ def _read_stack(
             total=len(planes),
             text=f"reading slice {number + 1:,} of {len(planes):,}",
         )
+        if stop is not None and stop.is_set():
+            return None, ()
     if n_invalid:
         notes.append(ImageNote(_name_of(planes), invalid_pixels(n_invalid)))
     flat = pixels.reshape(n_channels, -1, shape[-1])

@@ -164,7 +164,10 @@ class SegmentationSet(AreaSet):
         return area[1:]
 
     def _as_batch(
-        self, patches: Sequence[Patch], random: torch.Generator, augment: AugmentationSettings | None
+        self,
+        patches: Sequence[Patch],
+        random: torch.Generator,
+        augment: AugmentationSettings | None,
     ) -> tuple[Tensor, Tensor]:
         batch = stack_patches(patches)
         return batch if augment is None else _augment(*batch, random, augment)

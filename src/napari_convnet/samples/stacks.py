@@ -168,7 +168,10 @@ class StackSet(SegmentationSet):
         return slice(0, self.targets[area[0]].shape[0]), *area[1:]
 
     def _as_batch(
-        self, patches: Sequence[Patch], random: torch.Generator, augment: AugmentationSettings | None
+        self,
+        patches: Sequence[Patch],
+        random: torch.Generator,
+        augment: AugmentationSettings | None,
     ) -> tuple[Tensor, Tensor]:
         """Put patches into a batch: inputs ``(N, C, Z, Y, X)`` and targets ``(N, Z, Y, X)``.
 

@@ -39,8 +39,8 @@ def stack_steps(
     device: str,
     options: ObjectOptions,
     stop: threading.Event,
-) -> Generator[Progress, None, Prediction]:
-    """Segment all planes of an image; runs in the worker. Stopped, it keeps the planes that are done.
+) -> Generator[Progress, None, Prediction | None]:
+    """Segment all planes of an image; runs in the worker. Stopped, it keeps the planes that are done, if any.
 
     ``linked_axis`` is the axis of depth, along which objects go on from slice to slice, or None.
     """
@@ -75,6 +75,8 @@ def stack_steps(
         result = yield from steps
     except PredictionInterrupted as interrupted:
         result, problem = interrupted.result, interrupted.message
+    if not tables:  # stopped before the first plane was done
+        return None
     table = join_planes(tables, planes.axis_names[:-2])
     axes = planes.axis_names
     places = np.column_stack([table[axis].to_numpy(float) for axis in axes])

@@ -16,8 +16,8 @@ from napari_convnet.prediction.many_images.kinds import Kind
 from napari_convnet.prediction.many_images.results import ClassColumns, ImageResult, rows_of
 from napari_convnet.prediction.measuring import PixelSize, measure_objects
 from napari_convnet.prediction.measuring_stacks import measure_stack_objects
-from napari_convnet.prediction.segmentation import segment_image
-from napari_convnet.prediction.stacks import segment_stack
+from napari_convnet.prediction.segmentation import Segmentation, segment_image
+from napari_convnet.prediction.stacks import StackSegmentation, segment_stack
 from napari_convnet.progress import Progress
 
 
@@ -50,17 +50,7 @@ class Segmenting(Kind):
         table = yield from measure_objects(
             found.objects, names, image, self.model.card.channels, square_pixel(side), stop=self.stop
         )  # fmt: skip
-        classes = self._classes
-        return ImageResult(
-            classes.count(found.object_values[1:]) | classes.measure(found.classes, side),
-            tuple(table),
-            rows_of(table),
-            {
-                f"{path.stem}_classes.tif": tiff_bytes(found.classes),
-                f"{path.stem}_objects.tif": tiff_bytes(found.objects.astype(np.uint32)),
-            },
-            found.notes,
-        )
+        return self._result(path, found, table, side)
 
     def _apply_to_stack(self, path: Path) -> Generator[Progress, None, ImageResult]:
         """Segment a stack in three dimensions; areas count voxels."""
@@ -71,9 +61,18 @@ class Segmenting(Kind):
         )  # fmt: skip
         names = [self.names[value - 1] for value in found.object_values[1:]]
         table = measure_stack_objects(found.objects, names, planes, self.model.card.channels)
+        return self._result(path, found, table, side_um=None)
+
+    def _result(
+        self,
+        path: Path,
+        found: Segmentation | StackSegmentation,
+        table: dict[str, np.ndarray],
+        side_um: float | None,
+    ) -> ImageResult:
         classes = self._classes
         return ImageResult(
-            classes.count(found.object_values[1:]) | classes.measure(found.classes, None),
+            classes.count(found.object_values[1:]) | classes.measure(found.classes, side_um),
             tuple(table),
             rows_of(table),
             {
