@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
@@ -47,6 +48,21 @@ def told_as(
             except StopIteration as end:
                 return end.value
             yield tell(event)
+
+
+def until_stop(
+    steps: Generator[Any, None, Result], stop: threading.Event
+) -> Generator[Any, None, Result | None]:
+    """Pass the events of a job on until it is stopped: None then, whatever it had."""
+    with closing(steps):
+        while True:
+            try:
+                event = next(steps)
+            except StopIteration as end:
+                return end.value
+            if stop.is_set():
+                return None
+            yield event
 
 
 def format_seconds(seconds: float) -> str:

@@ -47,7 +47,7 @@ def compare(
     """
     from napari_convnet.evaluation import match_classes, versions
     from napari_convnet.exchange.result_files import check_file, make_folder, write_report
-    from napari_convnet.folders import list_inputs
+    from napari_convnet.folders import list_inputs, match_labels
     from napari_convnet.model_file import load_model
 
     if report:
@@ -74,7 +74,7 @@ def compare(
     files = list_inputs(inputs, output or first)  # results go nowhere, or not among the images
     if output:
         _check_names(files)
-    truth = None if labels is None else _labels_of(files, labels)
+    truth = None if labels is None else match_labels(files, labels)
     found = follow(_compare_files(models, files, truth, output, device), "comparing")
     scores = None
     if task == "segment" and truth is not None:
@@ -105,21 +105,6 @@ def _sees_stacks(models: Sequence[Model]) -> bool:
     from napari_convnet.networks import network_entry
 
     return any(network_entry(model.card.network).dimensions == 3 for model in models)
-
-
-def _labels_of(files: Sequence[Path], labels: Path) -> dict[Path, Path]:
-    """Return the label image of each image, by the stem of its name (CN-636 where one is missing)."""
-    from napari_convnet.folders import list_images
-
-    by_stem = {path.stem: path for path in list_images(labels)}
-    missing = [path.name for path in files if path.stem not in by_stem]
-    if missing:
-        raise UserError(
-            "CN-636",
-            f"{len(missing)} of {len(files)} images have no label image of the same name in '{labels}', first "
-            f"'{missing[0]}'. Name both alike or leave the image out.",
-        )
-    return {path: by_stem[path.stem] for path in files}
 
 
 def _compare_files(

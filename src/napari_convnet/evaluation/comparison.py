@@ -18,6 +18,7 @@ from napari_convnet.prediction import (
     PredictionInterrupted,
     check_model_fits,
     classify_objects,
+    draw_values,
     segment_image,
 )
 from napari_convnet.prediction.fitting import check_stack_fits, sees_depth
@@ -78,20 +79,11 @@ class ComparedCells:
 
     def draw(self, labels: np.ndarray) -> np.ndarray:
         """Return the differences as a map ``(Y, X)`` uint8 over the label image of the cells."""
-        return _draw(labels, self.first.labels, self.comparison.map)
+        return draw_values(labels, self.first.labels, self.comparison.map)
 
     def draw_answers(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return both models' class values as maps ``(Y, X)`` uint8 over the label image of the cells."""
-        answers = (self.first, self.second)
-        first, second = (_draw(labels, a.labels, a.values.astype(np.uint8)) for a in answers)
-        return first, second
-
-
-def _draw(labels: np.ndarray, present: np.ndarray, values: np.ndarray) -> np.ndarray:
-    if not len(present):
-        return np.zeros(labels.shape, np.uint8)
-    row = np.searchsorted(present, labels).clip(0, len(present) - 1)
-    return np.where(present[row] == labels, values[row], 0).astype(np.uint8)
+        return self.first.draw(labels), self.second.draw(labels)
 
 
 def compare_masks(

@@ -3,7 +3,7 @@
 from napari_convnet.folders.class_folder import ClassFolder, read_class_folder
 from napari_convnet.folders.groups import content_numbers, group_column, group_names
 from napari_convnet.folders.inputs import list_inputs
-from napari_convnet.folders.pairs import ImagePair, pair_images
+from napari_convnet.folders.pairs import ImagePair, match_labels, pair_images
 from napari_convnet.folders.pixel_size import pixel_size_um
 from napari_convnet.folders.reading import (
     IMAGE_SUFFIXES,
@@ -24,6 +24,7 @@ __all__ = [
     "group_names",
     "list_images",
     "list_inputs",
+    "match_labels",
     "pair_images",
     "pixel_size_um",
     "read_array",

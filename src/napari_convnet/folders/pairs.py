@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,16 +33,28 @@ def pair_images(images: Path, labels: Path) -> tuple[ImagePair, ...]:
     UserError
         CN-631 for a missing folder, CN-636 when an image has no labels or there are none at all.
     """
-    label_files = {path.stem: path for path in list_images(Path(labels))}
     image_files = list_images(Path(images))
     if not image_files:
         raise UserError("CN-636", f"'{images}' holds no images. Check the path.")
-    missing = [path.name for path in image_files if path.stem not in label_files]
+    label_files = match_labels(image_files, labels)
+    return tuple(ImagePair(path, label_files[path]) for path in image_files)
+
+
+def match_labels(images: Sequence[Path], labels: Path) -> dict[Path, Path]:
+    """Return the label image of the same stem for each image.
+
+    Raises
+    ------
+    UserError
+        CN-631 for a missing folder, CN-636 when an image has no labels.
+    """
+    by_stem = {path.stem: path for path in list_images(Path(labels))}
+    missing = [path.name for path in images if path.stem not in by_stem]
     if missing:
         raise UserError(
             "CN-636",
-            f"{len(missing)} of {len(image_files)} images have no label image of the same name in '{labels}', "
+            f"{len(missing)} of {len(images)} images have no label image of the same name in '{labels}', "
             f"first '{missing[0]}'. Name both alike or move the image away.",
             details="\n".join(missing),
         )
-    return tuple(ImagePair(path, label_files[path.stem]) for path in image_files)
+    return {path: by_stem[path.stem] for path in images}

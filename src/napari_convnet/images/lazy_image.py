@@ -129,10 +129,8 @@ class LazyImage:
             finite = np.isfinite(pixels)
             if finite.all():
                 values = thin_out(pixels, n_blocks).copy()
-                medians, filled = (
-                    np.median(values, axis=1),
-                    pixels,
-                )  # of all of them takes far longer
+                filled = pixels
+                medians = np.median(values, axis=1)  # of all of them takes far longer
             elif finite.any(axis=(1, 2)).all():
                 medians = [np.median(c[valid]) for c, valid in zip(pixels, finite, strict=True)]
                 filled = _filled(pixels, finite, np.array(medians))

@@ -7,6 +7,7 @@ from napari_convnet.prediction.classification import (
     Classification,
     classify_images,
     classify_objects,
+    draw_values,
     object_centres,
 )
 from napari_convnet.prediction.fitting import check_model_fits, normalisation_of, result_fits
@@ -41,6 +42,7 @@ __all__ = [
     "check_model_fits",
     "classify_images",
     "classify_objects",
+    "draw_values",
     "load_imagenet_network",
     "locate_in_frames",
     "locate_positions",

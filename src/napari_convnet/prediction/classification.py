@@ -53,6 +53,33 @@ class Classification:
         """Probability ``(N,)`` of the class that was chosen."""
         return self.probabilities.max(1, initial=0.0)
 
+    def draw(self, labels: np.ndarray) -> np.ndarray:
+        """Return the class values as a map ``(Y, X)`` uint8 over the label image of the objects."""
+        return draw_values(labels, self.labels, self.values)
+
+
+def draw_values(labels: np.ndarray, present: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Draw one value for each object.
+
+    Parameters
+    ----------
+    labels
+        ``(Y, X)`` instance labels, 0 = background.
+    present
+        ``(N,)`` labels of the objects that have a value, ascending.
+    values
+        ``(N,)`` values up to 255.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(Y, X)`` uint8; 0 where no object has a value.
+    """
+    if not len(present):
+        return np.zeros(labels.shape, np.uint8)
+    row = np.searchsorted(present, labels).clip(0, len(present) - 1)
+    return np.where(present[row] == labels, values[row], 0).astype(np.uint8)
+
 
 def object_centres(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the labels of all objects and their centres.

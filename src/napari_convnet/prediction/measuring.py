@@ -69,7 +69,7 @@ def measure_objects(
         "label": np.arange(1, n_objects + 1), "class": np.array(class_names, object),
         "area_pixels": area[1:].astype(np.int64), "y": place[0][1:], "x": place[1][1:],
     }  # fmt: skip
-    for name, mean in zip(_different(channel_names), means, strict=True):
+    for name, mean in zip(different_names(channel_names), means, strict=True):
         table[f"mean {name}"] = mean[1:]
     table |= boxes.columns()
     return table | _physical(table, pixel_size)
@@ -161,7 +161,7 @@ def _physical(table: dict[str, np.ndarray], size: PixelSize) -> dict[str, np.nda
     }  # fmt: skip
 
 
-def _different(names: Sequence[str]) -> list[str]:
+def different_names(names: Sequence[str]) -> list[str]:
     """Return the names, those that come again with a number."""
     found: list[str] = []
     for name in names:

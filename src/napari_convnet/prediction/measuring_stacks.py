@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from napari_convnet.images import CleanImage, LazyImage
+from napari_convnet.prediction.measuring import different_names
 
 
 def measure_stack_objects(
@@ -61,6 +62,6 @@ def measure_stack_objects(
         "label": np.arange(1, n + 1), "class": np.array(class_names, object),
         "voxels": counts[1:].astype(np.int64), "z": z, "y": y, "x": x, "z_min": first[1:], "z_max": last[1:],
     }  # fmt: skip
-    for name, total in zip(channel_names, sums, strict=True):
+    for name, total in zip(different_names(channel_names), sums, strict=True):
         table[f"mean {name}"] = total[1:] / np.maximum(1, counts[1:])
     return table

@@ -12,7 +12,7 @@ import numpy as np
 from napari_convnet.classes import ClassInfo
 from napari_convnet.errors import UserError
 from napari_convnet.images import ImageNote
-from napari_convnet.progress import Progress
+from napari_convnet.progress import Progress, until_stop
 from napari_convnet.widgets.planes import Planes, image_of
 from napari_convnet.widgets.project_test import image_names_of, read_annotated
 from napari_convnet.widgets.source import PlaneArrays
@@ -113,7 +113,7 @@ def comparison_steps(
         request, remark = _without_learned(request, second)
     if request.test_planes and not stop.is_set():
         try:
-            scores = yield from _until_stop(_scores(request, second), stop)
+            scores = yield from until_stop(_scores(request, second), stop)
         except UserError as error:  # what was compared is there all the same
             remark = f"The images set to test could not be scored: {error.message}"
     return Compared(
@@ -204,18 +204,3 @@ def _scores(request: ComparisonRequest, second: Model) -> Generator[Progress, No
 def _valid(image: Any, painted: np.ndarray) -> np.ndarray:
     """Return what is painted, 0 where a pixel is no number."""
     return painted if image.invalid is None else np.where(image.invalid, 0, painted)
-
-
-def _until_stop(
-    steps: Generator[Progress, None, dict[str, Any]], stop: threading.Event
-) -> Generator[Progress, None, dict[str, Any] | None]:
-    """Pass events on; None when it is stopped, as a score of some of the images is none."""
-    while True:
-        try:
-            event = next(steps)
-        except StopIteration as end:
-            return end.value
-        if stop.is_set():
-            steps.close()
-            return None
-        yield event

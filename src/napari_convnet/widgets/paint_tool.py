@@ -198,19 +198,22 @@ class PaintTool(AnnotationTool):
         UserError
             CN-301 and others; the strokes stay in the layer.
         """
-        if self.session.project is not None and self._layer is not None:
+        if self._can_write:
             self._record_stroke()
             # Also when a person has just deleted the layer: what was painted counts.
             self._write_strokes()
 
     def _save_while_painting(self) -> None:
         """Write the strokes that have ended, and the one that goes on, which undo will still take back as one."""
-        if self.session.project is None or self._layer is None:
-            return
-        self._write_strokes()
-        unfinished = self._find_stroke()
-        if unfinished is not None:
-            self._write(unfinished)
+        if self._can_write:
+            self._write_strokes()
+            unfinished = self._find_stroke()
+            if unfinished is not None:
+                self._write(unfinished)
+
+    @property
+    def _can_write(self) -> bool:
+        return self.session.project is not None and self._layer is not None
 
     def _write_strokes(self) -> None:
         is_changed = bool(self._to_save)

@@ -135,7 +135,4 @@ def _classified(
     })  # fmt: skip
     if label_plane is None:
         return Prediction("classify", None, None, table, orientations=orientations)
-    row = np.searchsorted(result.labels, label_plane).clip(0, max(0, len(result.labels) - 1))
-    known = result.labels[row] == label_plane
-    class_map = np.where(known, result.values[row], 0).astype(np.uint8)
-    return Prediction("classify", class_map, None, table, orientations=orientations)
+    return Prediction("classify", result.draw(label_plane), None, table, orientations=orientations)

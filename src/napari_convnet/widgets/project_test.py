@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_convnet.images import CleanImage
-from napari_convnet.progress import Progress
+from napari_convnet.progress import Progress, told_as, until_stop
 from napari_convnet.widgets.closed_images import read_planes
 from napari_convnet.widgets.failure import explain
 from napari_convnet.widgets.training_data import AnnotatedPlane
@@ -41,22 +41,19 @@ def with_test_scores(
     Whatever goes wrong, the model stays as it is and `Trained.remark` says why there is no score.
     """
     yield Testing(done=0, total=0, text="scoring on test images, which training never saw")
-    steps = _report(trained.model, request)
     try:
-        while True:
-            try:
-                event = next(steps)
-            except StopIteration as end:
-                return _with_report(trained, end.value)
-            if stop.is_set():
-                return replace(trained, remark=_STOPPED)
-            yield Testing(done=event.done, total=event.total, text=f"test: {event.text}")
+        report = yield from until_stop(told_as(_report(trained.model, request), _as_test), stop)
+        return (
+            replace(trained, remark=_STOPPED) if report is None else _with_report(trained, report)
+        )
     except Exception as error:  # whatever it is: the model must not be lost
         logger.exception("test images were not scored")
         why = explain(error, "Scoring").text
         return replace(trained, remark=f"The model is kept, but test images were not scored. {why}")
-    finally:
-        steps.close()
+
+
+def _as_test(event: Progress) -> Testing:
+    return Testing(done=event.done, total=event.total, text=f"test: {event.text}")
 
 
 def _with_report(trained: Trained, report: dict[str, Any]) -> Trained:
