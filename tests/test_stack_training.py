@@ -1,6 +1,7 @@
 """Stacks learned and predicted in three dimensions: what is held out, blocks as one whole, objects through slices."""
 
 import csv
+import json
 import threading
 
 import numpy as np
@@ -12,7 +13,7 @@ from data_folders import command, one_message
 from napari_convnet import TrainingSettings, run, train
 from napari_convnet.classes import make_classes
 from napari_convnet.errors import UserError
-from napari_convnet.evaluation import compare_masks, compare_stacks
+from napari_convnet.evaluation import compare_masks, compare_stacks, evaluate_stacks
 from napari_convnet.images import CleanImage, clean_image
 from napari_convnet.model_file import Model, load_model, save_model
 from napari_convnet.networks import build_network
@@ -289,7 +290,19 @@ def test_the_command_trains_on_files_of_stacks_and_segments_them(tmp_path):
         assert float(row["z"]) == pytest.approx(place[:, 0].mean())
         assert float(row["x"]) == pytest.approx(place[:, 2].mean())
         assert int(row["z_max"]) == place[:, 0].max()
+    scored = ("evaluate", model, "--images", images, "--labels", labels, "--report", out / "r.json")
+    result = command(*scored)
+    assert result.exit_code == 0, result.output
+    whole = run(evaluate_stacks(load_model(model), [
+        (planes_of(draw_balls(seed)[0]), annotated(seed).labels) for seed in range(2)
+    ], ["s0", "s1"], device="cpu"))  # fmt: skip
+    report = json.loads((out / "r.json").read_text())
+    assert report["mean_iou"] == pytest.approx(whole["mean_iou"], abs=1e-6)
+    one_message(command(*scored, "--instances"), "CN-509")
     one_message(command(*given, "--instances"), "CN-506")
+    for axes in ("CYX", "TYX"):  # a file that says that it is no stack
+        tifffile.imwrite(images / "s1.tif", stack, metadata={"axes": axes})
+        one_message(command(*given), "CN-677")
     tifffile.imwrite(images / "s1.tif", stack[0])
     one_message(command(*given), "CN-677")
 

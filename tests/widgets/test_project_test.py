@@ -19,6 +19,7 @@ from napari_convnet.images import clean_image
 from napari_convnet.model_file import model_from_bytes
 from napari_convnet.samples import AnnotatedObjects
 from napari_convnet.widgets import project_test, training_runner
+from napari_convnet.widgets.learned import Learned, learned_images
 from napari_convnet.widgets.run_rows import COLUMNS, run_rows
 from napari_convnet.widgets.training_data import collect_planes, collect_test_planes
 
@@ -285,3 +286,37 @@ def test_frames_of_a_test_film_are_located(desk):
     error = test["root_mean_square_error_pixels"]
     words = f"Test: root mean square error {error:.2g} px on 30 positions of 1 image that training never saw."
     assert words in train.result.text(), train.result.text()
+
+
+def test_an_image_that_the_first_model_learned_is_left_out_of_the_test_of_the_next_one(
+    desk, shapes
+):
+    project = desk.session.project
+    one = project.images()[0]
+    project.set_split(one.id, "automatic")
+    train = open_train(desk)
+    desk.train(train)
+    project.set_split(one.id, "test")
+    for _ in range(2):  # begun with a model that learned it, then with one that was begun with that
+        pretrained = train.form.pretrained
+        pretrained.setCurrentIndex(pretrained.findData("model"))
+        train.form.epochs.setValue(1)
+        desk.train(train)
+        card = desk.session.model.card
+        assert card.scores["repeat"]["start"]["run"] == len(project.runs()) - 1
+        assert card.scores["test"]["measured"]["names"] == ["two"]
+        assert "Left out of the test, as they were learned from before: 1." in train.result.text()
+        assert "It is not known" not in train.result.text()
+    pretrained.setCurrentIndex(pretrained.findData("none"))
+    desk.train(train)
+    assert desk.session.model.card.scores["test"]["measured"]["names"] == ["one", "two"]
+
+
+def test_what_a_model_from_elsewhere_learned_is_not_known(desk, shapes):
+    train = open_train(desk, epochs=1)
+    desk.train(train)
+    model = desk.session.model
+    desk.session.new_project(desk.session.project.path.with_name("other.convnet"))
+    assert learned_images(model.card.scores, desk.session.project.runs()) == Learned(
+        frozenset(), False
+    )

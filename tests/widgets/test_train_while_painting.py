@@ -171,7 +171,9 @@ def test_held_out_images_teach_nothing_and_a_learned_one_is_no_test(desk, docks)
         "segment", (), (), "unet", TrainingSettings(), frozenset(), 0, "none", "live", live=source,
         test_planes=tuple(AnnotatedPlane(None, *[np.empty(0)] * 3, image_id=k) for k in (image.id, 99)),
     )  # fmt: skip
-    assert [plane.image_id for plane in without_learned(request).test_planes] == [99]
+    kept, remark = without_learned(request, project)
+    assert [plane.image_id for plane in kept.test_planes] == [99]
+    assert remark == "Left out of the test, as they were learned from before: 1."
 
 
 def test_pressed_twice_it_is_the_same_training(desk, docks):

@@ -22,6 +22,7 @@ from napari_convnet.evaluation.differences import (
 from napari_convnet.evaluation.pixels import (
     evaluate_pixels,
     evaluate_segmentation,
+    evaluate_stacks,
     whole_object_classes,
 )
 from napari_convnet.evaluation.positions import evaluate_marked, evaluate_positions
@@ -44,6 +45,7 @@ __all__ = [
     "evaluate_pixels",
     "evaluate_positions",
     "evaluate_segmentation",
+    "evaluate_stacks",
     "match_classes",
     "score_cells",
     "score_classification",

@@ -7,16 +7,19 @@ from typing import Any
 
 import numpy as np
 
+from napari_convnet.errors import UserError
 from napari_convnet.evaluation.over_images import (
     as_part,
     interval_over_images,
     mean_of,
     measured_images,
 )
-from napari_convnet.folders import ImagePair, shown_name
+from napari_convnet.folders import ImagePair, read_label_stack, read_stack, shown_name
 from napari_convnet.images import CleanImage, check_labels
 from napari_convnet.model_file import Model
 from napari_convnet.prediction import segment_image
+from napari_convnet.prediction.fitting import sees_depth
+from napari_convnet.prediction.volumes import predict_volume
 from napari_convnet.progress import Progress
 from napari_convnet.scores import ObjectMatches, Scores, confusion_matrix, match_objects
 
@@ -38,11 +41,21 @@ def evaluate_segmentation(
     Returns
     -------
     dict
-        As `evaluate_pixels`.
+        As `evaluate_pixels`; of a model of stacks, whose files are stacks, as `evaluate_stacks`.
+
+    Raises
+    ------
+    UserError
+        CN-509 for whole objects and a model of stacks.
     """
-    parts = (pair.read() for pair in pairs)
     names = [pair.image.name for pair in pairs]
-    report = yield from evaluate_pixels(model, parts, names, instances=instances, device=device)
+    if sees_depth(model):
+        refuse_instances_of_stacks(instances)
+        stacks = (_read_stack(pair) for pair in pairs)
+        report = yield from evaluate_stacks(model, stacks, names, device=device)
+    else:
+        parts = (pair.read() for pair in pairs)
+        report = yield from evaluate_pixels(model, parts, names, instances=instances, device=device)
     report["data"]["folder"] = str(pairs[0].image.parent) if pairs else ""
     return report
 
@@ -80,16 +93,64 @@ def evaluate_pixels(
         labels = check_labels(labels, image.pixels.shape[1:], f"labels of {image.name}")
         result = yield from as_part(segment_image(model, image, device=device), number, len(names))
         truth = whole_object_classes(model, labels) if instances else labels
-        found = confusion_matrix(
-            truth.astype(np.int64) - 1, result.classes.astype(np.int64) - 1, len(classes)
-        )
-        confusions[name] = confusions[name] + found if name in confusions else found
+        found = _confusion(truth, result.classes, len(classes))
+        confusions[name] = confusions.get(name, 0) + found
         if instances:
             matches.append(match_objects(labels, result.objects))
     report = _report(list(confusions.values()), list(map(shown_name, confusions)), classes)
     if instances:
         report["objects"] = _summarise(matches)
     return report
+
+
+def evaluate_stacks(
+    model: Model,
+    stacks: Iterable[tuple[Sequence[CleanImage], np.ndarray]],
+    names: Sequence[str],
+    *,
+    device: str = "auto",
+) -> Generator[Progress, None, dict[str, Any]]:
+    """Segment stacks in three dimensions and compare with their labels; voxels without a label do not count.
+
+    Parameters
+    ----------
+    stacks
+        Slices from first to last, with labels ``(Z, Y, X)``: k = k-th class of the model, 0 = not annotated.
+    names
+        Of the image that each stack is from; the stacks of one film count together.
+
+    Returns
+    -------
+    dict
+        As `evaluate_pixels`; its pixels are voxels.
+    """
+    classes = [entry.name for entry in model.card.classes]
+    confusions: dict[str, np.ndarray] = {}
+    for number, (name, (planes, labels)) in enumerate(zip(names, stacks, strict=True)):
+        answer = np.zeros(labels.shape, np.uint8)
+        steps = predict_volume(model, planes, answer, device=device)
+        yield from as_part(steps, number, len(names))
+        confusions[name] = confusions.get(name, 0) + _confusion(labels, answer, len(classes))
+    return _report(list(confusions.values()), list(map(shown_name, confusions)), classes)
+
+
+def refuse_instances_of_stacks(instances: bool) -> None:
+    """Refuse to match whole objects of a model of stacks, which learns classes of voxels (CN-509)."""
+    if instances:
+        raise UserError(
+            "CN-509",
+            "A model of stacks is scored by the classes of voxels, not by whole objects. Nothing was started. Leave "
+            "--instances out and give labels of classes.",
+        )
+
+
+def _read_stack(pair: ImagePair) -> tuple[list[CleanImage], np.ndarray]:
+    planes = read_stack(pair.image)
+    return planes, read_label_stack(pair.labels, (len(planes), *planes[0].shape))
+
+
+def _confusion(truth: np.ndarray, answer: np.ndarray, n_classes: int) -> np.ndarray:
+    return confusion_matrix(truth.astype(np.int64) - 1, answer.astype(np.int64) - 1, n_classes)
 
 
 def whole_object_classes(model: Model, instances: np.ndarray) -> np.ndarray:

@@ -10,9 +10,14 @@ from napari_convnet.errors import UserError
 from napari_convnet.folders.reading import read_array
 from napari_convnet.images import CleanImage, clean_image
 
+#: First axes of three that a file may name and that are not depth: channels, time and samples of a colour.
+_NOT_DEPTH = ("C", "T", "S")
+
 
 def read_stack(path: Path) -> list[CleanImage]:
     """Read a file of several slices; of four axes, the file has to name which are channels and which depth.
+
+    Three axes are taken as ZYX unless the file says that the first one is channels or time.
 
     Raises
     ------
@@ -23,7 +28,7 @@ def read_stack(path: Path) -> list[CleanImage]:
     if array.ndim == 4 and sorted(axes) == sorted("ZCYX"):
         array = np.moveaxis(array, [axes.index(letter) for letter in "ZCYX"], range(4))
         return [clean_image(plane, "CYX", _name(path, z)) for z, plane in enumerate(array)]
-    if array.ndim != 3 or axes == "YXC":
+    if array.ndim != 3 or axes == "YXC" or axes[:1] in _NOT_DEPTH:
         raise UserError(
             "CN-677",
             f"'{Path(path).name}' is no stack of slices: its shape is {array.shape} ({axes}). Nothing was changed. "

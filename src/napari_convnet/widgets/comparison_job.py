@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,8 @@ from napari_convnet.classes import ClassInfo
 from napari_convnet.errors import UserError
 from napari_convnet.images import ImageNote
 from napari_convnet.progress import Progress, until_stop
+from napari_convnet.project import RunRecord
+from napari_convnet.widgets.learned import learned_images
 from napari_convnet.widgets.planes import Planes, image_of
 from napari_convnet.widgets.project_test import image_names_of, read_annotated
 from napari_convnet.widgets.source import PlaneArrays
@@ -43,8 +45,8 @@ class ComparisonRequest:
         As for a prediction.
     test_planes, classes
         Annotated planes that the project keeps for a test, and the classes of their values.
-    learned
-        By the hash of what a run of the project was given to learn, see `data_hash`, the ids of the images in it.
+    runs
+        Of the project, which tell what the models learned from.
     """
 
     first: Model
@@ -56,7 +58,7 @@ class ComparisonRequest:
     orientations: int
     test_planes: tuple[AnnotatedPlane, ...]
     classes: tuple[ClassInfo, ...]
-    learned: Mapping[str, Sequence[int]]
+    runs: tuple[RunRecord, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,9 +161,9 @@ def _without_learned(request: ComparisonRequest, second: Model) -> tuple[Compari
     learned: set[int] = set()
     unknown = []
     for letter, model in (("A", request.first), ("B", second)):
-        ids = request.learned.get(data_hash(model.card.scores))
-        learned.update(ids or ())
-        if ids is None:
+        found = learned_images(model.card.scores, request.runs)
+        learned |= found.image_ids
+        if not found.is_all:
             unknown.append(letter)
     kept = tuple(plane for plane in request.test_planes if plane.image_id not in learned)
     n_left_out = len({plane.image_id for plane in request.test_planes} & learned)
@@ -176,12 +178,6 @@ def _without_learned(request: ComparisonRequest, second: Model) -> tuple[Compari
             "flatters."
         )
     return replace(request, test_planes=kept), " ".join(lines)
-
-
-def data_hash(scores: Mapping[str, Any]) -> str:
-    """Return the hash of what a training was given, as the scores of its model and of its run tell it; else ""."""
-    record = scores.get("repeat")
-    return str(record.get("data_sha256", "")) if isinstance(record, Mapping) else ""
 
 
 def _scores(request: ComparisonRequest, second: Model) -> Generator[Progress, None, dict[str, Any]]:

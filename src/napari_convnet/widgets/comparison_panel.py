@@ -20,7 +20,6 @@ from napari_convnet.widgets.comparison_job import (
     Compared,
     ComparisonRequest,
     comparison_steps,
-    data_hash,
 )
 from napari_convnet.widgets.comparison_layers import (
     comparison_layers,
@@ -191,7 +190,7 @@ class ComparisonPanel(Fold):
         request = ComparisonRequest(
             model, self._loader(), arrays, planes, _depth_axis(images[0]), read_preferences().device,
             8 if is_mean else 1, self._test_planes(model.card.task), session.classes_of(model.card.task),
-            self._learned(),
+            () if session.project is None else session.project.runs(),
         )  # fmt: skip
         below = cells if model.card.task == "classify" else images[0]
         self._time_left = TimeLeft()
@@ -208,13 +207,6 @@ class ComparisonPanel(Fold):
             return ()
         session.save_tools()
         return collect_test_planes(session)
-
-    def _learned(self) -> dict[str, list[int]]:
-        """Return which images the project's runs learned from, by the hash of what they were given."""
-        project = self._session.project
-        runs = project.runs() if project is not None else ()
-        known = (run for run in runs if "image_ids" in run.data and data_hash(run.scores))
-        return {data_hash(run.scores): list(run.data["image_ids"]) for run in known}
 
     def _on_progress(self, events: tuple[Progress, ...]) -> None:
         event = events[-1]

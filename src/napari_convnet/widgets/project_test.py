@@ -15,11 +15,14 @@ from napari_convnet.images import CleanImage
 from napari_convnet.progress import Progress, told_as, until_stop
 from napari_convnet.widgets.closed_images import read_planes
 from napari_convnet.widgets.failure import explain
+from napari_convnet.widgets.learned import learned_images
+from napari_convnet.widgets.stack_training import PaintedStack
 from napari_convnet.widgets.training_data import AnnotatedPlane
 from napari_convnet.widgets.training_job import Trained, TrainingRequest, centroids
 
 if TYPE_CHECKING:
     from napari_convnet.model_file import Model
+    from napari_convnet.project import Project
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +73,8 @@ def _report(model: Model, request: TrainingRequest) -> Generator[Progress, None,
     from napari_convnet.evaluation import evaluate_marked, evaluate_objects, evaluate_pixels
     from napari_convnet.samples import AnnotatedObjects
 
+    if request.stacks:
+        return (yield from _report_stacks(model, request))
     names, device = image_names_of(request.test_planes), request.settings.device
     to_model = _to_model(model, request)
     read = read_annotated(request.test_planes)
@@ -88,6 +93,27 @@ def _report(model: Model, request: TrainingRequest) -> Generator[Progress, None,
     return (yield from evaluate_objects(model, objects, names=names, device=device))
 
 
+def _report_stacks(
+    model: Model, request: TrainingRequest
+) -> Generator[Progress, None, dict[str, Any]]:
+    """Evaluate on the painted slices of the test stacks of a request, stack after stack."""
+    from napari_convnet.evaluation import evaluate_stacks
+
+    to_model = _to_model(model, request)
+    stacks = (_labelled(stack, to_model) for stack in request.test_stacks)
+    names = image_names_of(request.test_stacks)
+    return (yield from evaluate_stacks(model, stacks, names, device=request.settings.device))
+
+
+def _labelled(stack: PaintedStack, to_model: np.ndarray) -> tuple[list[CleanImage], np.ndarray]:
+    """Read a stack, with what is painted ``(Z, Y, X)`` as the model's values, 0 where a voxel is no number."""
+    planes, labels = stack.read(), to_model[stack.labels()].clip(0).astype(np.uint8)
+    for painted, plane in zip(labels, planes, strict=True):
+        if plane.invalid is not None:
+            painted[plane.invalid] = 0
+    return planes, labels
+
+
 def read_annotated(planes: Sequence[AnnotatedPlane]) -> Iterator[tuple[CleanImage, AnnotatedPlane]]:
     """Yield planes with their pixels; those of one image are read together, each image when it is needed."""
     for _, of_image in groupby(planes, key=lambda plane: plane.image_id):
@@ -95,8 +121,8 @@ def read_annotated(planes: Sequence[AnnotatedPlane]) -> Iterator[tuple[CleanImag
         yield from zip(read_planes([plane.arrays for plane in members]), members, strict=True)
 
 
-def image_names_of(planes: Sequence[AnnotatedPlane]) -> list[str]:
-    """Return the name of each plane's image; of two images that are called alike, one gets a number."""
+def image_names_of(planes: Sequence[AnnotatedPlane | PaintedStack]) -> list[str]:
+    """Return the name of the image of each plane or stack; of two that are called alike, one gets a number."""
     from napari_convnet.samples.split import image_names
 
     names = {plane.image_id: plane.image_name for plane in planes}
@@ -119,9 +145,30 @@ def _labels(image: CleanImage, plane: AnnotatedPlane, to_model: np.ndarray) -> n
     return labels
 
 
-def without_learned(request: TrainingRequest) -> TrainingRequest:
-    """Return a request without test images that a live training learned from before they were set to test."""
-    if request.live is None:
-        return request
-    kept = (plane for plane in request.test_planes if plane.image_id not in request.live.learned)
-    return replace(request, test_planes=tuple(kept))
+def without_learned(
+    request: TrainingRequest, project: Project | None
+) -> tuple[TrainingRequest, str]:
+    """Leave out test images that were learned from: live, before they were set to test, or by the model begun with.
+
+    Returns
+    -------
+    request, remark
+        What is left to test on, and what a person should know of it, or "".
+    """
+    learned, lines = set(request.live.learned if request.live is not None else ()), []
+    if request.start_model is not None:
+        before = learned_images(request.start_model.card.scores, project.runs() if project else ())
+        learned |= before.image_ids
+        if not before.is_all:
+            lines.append(
+                "It is not known here whether the model that this training began with had learned from the test "
+                "images; if so, their score flatters."
+            )
+    planes = tuple(plane for plane in request.test_planes if plane.image_id not in learned)
+    stacks = tuple(stack for stack in request.test_stacks if stack.image_id not in learned)
+    n_left_out = len({p.image_id for p in request.test_planes} - {p.image_id for p in planes})
+    if n_left_out:
+        lines.insert(0, f"Left out of the test, as they were learned from before: {n_left_out}.")
+    if not planes:
+        lines = lines[:1] if n_left_out else []
+    return replace(request, test_planes=planes, test_stacks=stacks), " ".join(lines)

@@ -35,7 +35,9 @@ class PaintedStack:
     painted
         ``(Y, X)`` uint8 class values by the number of the slice.
     split
-        ``"automatic"``, ``"training"`` or ``"validation"``.
+        ``"automatic"``, ``"training"``, ``"validation"`` or ``"test"``.
+    image_id, image_name
+        Of the project's image that it is a part of.
     channel_names
         One for each channel, empty where they are not known.
     """
@@ -44,6 +46,8 @@ class PaintedStack:
     open_planes: Planes | None
     painted: dict[int, np.ndarray]
     split: str
+    image_id: int
+    image_name: str
     channel_names: tuple[str, ...] = ()
 
     def read(self) -> list[CleanImage]:
@@ -82,19 +86,19 @@ def collect_stacks(
 def _stack(session: Session, members: Sequence[AnnotatedPlane], depth: int) -> PaintedStack:
     first = members[0]
     painted = {member.arrays.plane[depth]: member.painted for member in members}
-    index = first.arrays.plane
+    index, facts = first.arrays.plane, (first.split, first.image_id, first.image_name)
     if isinstance(first.arrays, FilePlane):
         slices = [
             FilePlane(first.arrays.image, (*index[:depth], z, *index[depth + 1 :]))
             for z in range(first.arrays.image.shape[depth])
         ]
-        return PaintedStack(slices, None, painted, first.split)
+        return PaintedStack(slices, None, painted, *facts)
     planes = planes_of(session.viewer, _source_of(session, first.image_id))
     numbers = [
         planes.indices.index((*index[:depth], z, *index[depth + 1 :]))
         for z in range(planes.shape[depth])
     ]
-    return PaintedStack(numbers, planes, painted, first.split, first.arrays.channel_names)
+    return PaintedStack(numbers, planes, painted, *facts, first.arrays.channel_names)
 
 
 def _source_of(session: Session, image_id: int) -> Source:

@@ -42,7 +42,8 @@ class TrainingRequest:
     ``"starter"``, ``"imagenet"`` or the path of a ``.safetensors`` file. ``mode`` says how positions are
     learned, or that painted areas are whole objects. ``start_model`` is a model to go on from (``start_path`` its
     file); ``features`` fits its last layer only. On ``test_planes`` the model is scored after its training, which never
-    sees them. A ``live`` request has a source of strokes instead of planes, and names the ``channels``.
+    sees them; where it learns from ``stacks``, on ``test_stacks``. A ``live`` request has a source of strokes instead
+    of planes, and names the ``channels``.
     """
 
     task: str
@@ -62,6 +63,7 @@ class TrainingRequest:
     test_planes: tuple[AnnotatedPlane, ...] = ()
     live: LiveDesk | None = None
     stacks: tuple[PaintedStack, ...] = ()
+    test_stacks: tuple[PaintedStack, ...] = ()
     channels: tuple[str, ...] = ()
 
 

@@ -13,6 +13,7 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QWidget
 
 from napari_convnet.errors import UserError
+from napari_convnet.networks import network_entry
 from napari_convnet.progress import Progress, format_seconds
 from napari_convnet.widgets.background import JobResult
 from napari_convnet.widgets.folder_job import FolderRequest, folder_training_steps
@@ -20,8 +21,10 @@ from napari_convnet.widgets.job_slot import JobSlot
 from napari_convnet.widgets.messages import guarded
 from napari_convnet.widgets.project_test import Testing, with_test_scores, without_learned
 from napari_convnet.widgets.session import Session
-from napari_convnet.widgets.training_data import AnnotatedPlane, collect_test_planes
+from napari_convnet.widgets.stack_training import collect_stacks
+from napari_convnet.widgets.training_data import collect_test_planes
 from napari_convnet.widgets.training_job import TrainingRequest, kept_model, training_steps
+from napari_convnet.widgets.training_record import data_of
 from napari_convnet.widgets.training_time import TrainingTime
 from napari_convnet.widgets.training_worker import EitherStop, TrainingControl
 
@@ -100,7 +103,7 @@ class TrainingRunner(QObject):
         project, run_id = self._writable_project(), 0
         if project is not None:
             if isinstance(request, TrainingRequest):
-                request = replace(request, test_planes=self._test_planes())
+                request = with_test(request, self._test_images(bool(request.stacks)))
             data = data_of(request, self._session)
             run_id = project.start_run(request.task, request.network, dict(record), data)
         self._has_begun = True  # a failure before the first step belongs to the run, too
@@ -119,9 +122,10 @@ class TrainingRunner(QObject):
             return
         self._has_begun = False
         kept = lambda: project.checkpoint(run_id)  # noqa: E731 - read in the worker
-        is_folder = any("folder" in run.data for run in project.runs() if run.id == run_id)
-        test = () if is_folder else self._test_planes()
-        make = lambda: with_planes(make_request(), test)  # noqa: E731 - called in the worker
+        run = next(run for run in project.runs() if run.id == run_id)
+        is_of_stacks = network_entry(run.network).dimensions == 3
+        test = {} if "folder" in run.data else self._test_images(is_of_stacks)
+        make = lambda: with_test(make_request(), test)  # noqa: E731 - called in the worker
         self._run(project, run_id, make, kept, on_progress, on_done)
 
     def _run(
@@ -145,13 +149,15 @@ class TrainingRunner(QObject):
             on_done=lambda result: self._on_done(result, on_done),
         )  # fmt: skip
 
-    def _test_planes(self) -> tuple[AnnotatedPlane, ...]:
+    def _test_images(self, is_of_stacks: bool) -> dict[str, tuple]:
         """Return what to test on; images that cannot be used do not keep a training from beginning."""
         try:
-            return collect_test_planes(self._session)
+            planes = collect_test_planes(self._session)
+            stacks = collect_stacks(self._session, planes) if is_of_stacks else ()
         except UserError as error:
             show_warning(f"Test images will not be scored. {error.message}")
-            return ()
+            return {}
+        return {"test_planes": planes, "test_stacks": stacks}
 
     def _writable_project(self) -> Any:
         project = self._session.project
@@ -166,10 +172,12 @@ class TrainingRunner(QObject):
         request = make_request()
         steps = folder_training_steps if isinstance(request, FolderRequest) else training_steps
         trained = yield from steps(request, EitherStop(self._person_stop, stop), control)
-        if isinstance(request, TrainingRequest):
-            request = without_learned(request)
         # The job itself is stopped when its dock or napari closes; after the training, to leave out the test.
         if trained is None or stop.is_set() or not getattr(request, "test_planes", ()):
+            return trained
+        request, remark = without_learned(request, control.project)
+        trained = replace(trained, remark=remark)
+        if not request.test_planes:
             return trained
         return (yield from with_test_scores(trained, request, stop))
 
@@ -266,32 +274,6 @@ class TrainingRunner(QObject):
         self.changed.emit()
 
 
-def with_planes(request: Request, test: tuple[AnnotatedPlane, ...]) -> Request:
-    """Return a request with planes to test on; whole images of a folder are of another kind than these."""
-    return replace(request, test_planes=test) if isinstance(request, TrainingRequest) else request
-
-
-def data_of(request: Request, session: Session) -> dict[str, Any]:
-    """Return what the project keeps of the data of a training."""
-    if isinstance(request, FolderRequest):
-        folder = request.folder
-        return {
-            "folder": str(folder.root), "images": len(folder.files), "classes": list(folder.class_names),
-            "keep together": request.together, "skip broken": request.skips_broken, "name": request.name,
-        }  # fmt: skip
-    opened = {plane.image_id for plane in request.planes if hasattr(plane.arrays, "channel_names")}
-    names = [image.name for image in session.project.images() if image.id in opened]
-    ids = sorted({plane.image_id for plane in request.planes})
-    return {
-        "planes": len(request.planes), "counts": _counts(request, session), "mode": request.mode,
-        "opened": names, "name": request.name,
-        **({"image_ids": ids} if request.live is None else {}),  # what is learned live is not known yet
-    }  # fmt: skip
-
-
-def _counts(request: TrainingRequest, session: Session) -> list[int]:
-    """Return the annotations of each class that are trained on or held out; those of test images do not count."""
-    if request.task == "segment":  # there are too many pixels to count here
-        return session.class_counts(with_test=False)
-    values = [int(value) for plane in request.planes for value in plane.values]
-    return [values.count(k) for k in range(1, len(request.classes) + 1)]
+def with_test(request: Request, test: Mapping[str, tuple]) -> Request:
+    """Return a request with what to test on; whole images of a folder are of another kind than these."""
+    return replace(request, **test) if isinstance(request, TrainingRequest) else request
