@@ -53,16 +53,14 @@ def told_as(
 def until_stop(
     steps: Generator[Any, None, Result], stop: threading.Event
 ) -> Generator[Any, None, Result | None]:
-    """Pass the events of a job on until it is stopped: None then, whatever it had."""
+    """Pass the events of a job on until it ends or is stopped: then None, and nothing of it goes on."""
     with closing(steps):
-        while True:
+        while not stop.is_set():
             try:
-                event = next(steps)
+                yield next(steps)
             except StopIteration as end:
                 return end.value
-            if stop.is_set():
-                return None
-            yield event
+    return None
 
 
 def format_seconds(seconds: float) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from dock_helpers import press
@@ -66,6 +68,11 @@ def test_painted_slices_train_a_network_of_stacks_that_segments_the_whole(desk):
     assert (found & balls).sum() / (found | balls).sum() > 0.5
     predict = desk.open_dock("Predict")
     assert not predict.planes_box.isEnabled()  # it sees all planes in any case
+    assert predict.planes_box.isChecked()
+    desk.session.set_model(replace(model, card=model.card.model_copy(update={"network": "unet"})))
+    assert predict.planes_box.isEnabled()
+    assert not predict.planes_box.isChecked()
+    desk.session.set_model(model)
     mask.data = np.zeros_like(mask.data)
     press(predict.predict_button)
     desk.qtbot.waitUntil(lambda: predict.runner.state == "idle", timeout=60_000)

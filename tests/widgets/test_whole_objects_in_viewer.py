@@ -40,6 +40,46 @@ def test_painted_areas_are_learned_as_whole_objects(desk):
     desk.train(train)
     assert not desk.session.model.card.has_depth
     assert not desk.messages
+    train.mode_form.whole_objects.setChecked(True)
+    train.form.network.setCurrentText("unet3d")
+    assert not train.mode_form.whole_objects.isEnabled()
+    assert "classes of voxels" in train.mode_form.whole_objects.toolTip()
+    assert train.mode_form.mode == ""
+    train.form.network.setCurrentText("unet")
+    assert train.mode_form.mode == WHOLE_OBJECTS
+    desk.close_dock(train)
+    train = desk.open_dock("Train")
+    assert train.mode_form.mode == WHOLE_OBJECTS  # remembered
     press(annotate.task_buttons["locate"])
     assert not train.mode_form.whole_objects.isVisibleTo(train)
     assert train.mode_form.mode == "heat_map"
+
+
+def test_objects_of_a_label_layer_are_painted_and_taken_back(desk):
+    image, instances = draw_rods(1)
+    layer = desk.viewer.add_image(image.pixels[0], name="rods")
+    desk.viewer.add_labels(instances, name="from cellpose")
+    desk.viewer.add_labels(instances[:5], name="of another image")
+    annotate = desk.open_dock("Annotate")
+    bar = annotate.exchange
+    bar.layer_menu.aboutToShow.emit()
+    assert [entry.text() for entry in bar.layer_menu.actions()] == [
+        "Choose an image and paint first"
+    ]
+    press(annotate.task_buttons["segment"])
+    desk.session.set_source(Source((layer_id(layer),)))
+    tool = desk.use_tool(annotate, "paint_strokes")
+    bar.layer_menu.aboutToShow.emit()
+    entries = {entry.text(): entry for entry in bar.layer_menu.actions()}
+    assert set(entries) == {"of another image", "from cellpose"}
+    entries["from cellpose"].trigger()
+    desk.wait_until_idle()
+    assert np.array_equal(tool.layer.data, instance_classes(instances))
+    assert "whole objects" in bar.status.text()
+    desk.session.undo()
+    desk.wait_until_idle()
+    assert not np.any(tool.layer.data)
+    entries["of another image"].trigger()
+    desk.wait_until_idle()
+    assert "has shape" in bar.status.text()
+    assert not np.any(tool.layer.data)

@@ -22,6 +22,7 @@ from napari_convnet.exchange.object_table import PredictedObjects
 from napari_convnet.exchange.pixels import Pixels
 from napari_convnet.exchange.plan import ImportPlan
 from napari_convnet.exchange.results import ExportResult
+from napari_convnet.exchange.whole_objects import import_label_layer
 
 __all__ = [
     "FORMATS",
@@ -37,6 +38,7 @@ __all__ = [
     "apply_plan",
     "export_project",
     "import_files",
+    "import_label_layer",
     "read_cellpose_masks",
     "read_class_table",
     "write_class_table",

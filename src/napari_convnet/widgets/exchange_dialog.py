@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from napari.layers import Labels
 from napari.utils.notifications import show_warning
 from qtpy.QtWidgets import QDialog, QFileDialog, QMenu, QPushButton, QVBoxLayout, QWidget
 
@@ -18,23 +18,24 @@ from napari_convnet.exchange import (
     ExportOptions,
     ImportOptions,
     ImportResult,
-    Pixels,
-    PredictedObjects,
     apply_plan,
     export_project,
     import_files,
+    import_label_layer,
 )
-from napari_convnet.progress import Progress
+from napari_convnet.progress import Progress, until_stop
+from napari_convnet.project import Project
 from napari_convnet.widgets.background import JobResult
 from napari_convnet.widgets.controls import push_button, row, text_line
+from napari_convnet.widgets.exchange_layers import label_layers, open_pixels, shown_predictions
 from napari_convnet.widgets.exchange_questions import ExportQuestions, ImportQuestions
 from napari_convnet.widgets.history import Change
 from napari_convnet.widgets.job_slot import JobSlot
 from napari_convnet.widgets.layers import image_data
 from napari_convnet.widgets.messages import guarded
 from napari_convnet.widgets.preferences import read_preferences
+from napari_convnet.widgets.project_strokes import painted_image
 from napari_convnet.widgets.session import Session
-from napari_convnet.widgets.source import find_by_id, source_layers
 
 
 class ExchangeBar(QWidget):
@@ -61,6 +62,12 @@ class ExchangeBar(QWidget):
         )
         self.stop_button = push_button("Stop", "Stop; nothing is kept.", self._slot.request_stop)
         self.import_menu = self._menu(self.import_button, "reads", self.ask_import)
+        self.layer_menu = self.import_menu.addMenu("Whole objects of a label layer")
+        self.layer_menu.setToolTip(
+            "Objects to segment from a label layer that is open, such as what cellpose found: painted into the image "
+            "that is worked on, with a line of background where they touch."
+        )
+        self.layer_menu.aboutToShow.connect(self._offer_layers)
         self.export_menu = self._menu(self.export_button, "writes", self.ask_export)
         self.status = text_line("What was imported or exported")
         layout = QVBoxLayout(self)
@@ -80,6 +87,35 @@ class ExchangeBar(QWidget):
                 entry.setToolTip(form.holds)
         button.setMenu(menu)
         return menu
+
+    # Objects of an open layer -------------------------------------------------------------------
+
+    def _offer_layers(self) -> None:
+        """List the label layers that may hold objects of the image that is worked on."""
+        menu, opened = self.layer_menu, painted_image(self._session)
+        menu.clear()
+        layers = [] if opened is None else label_layers(self._session.viewer)
+        for layer in layers:
+            menu.addAction(layer.name).triggered.connect(
+                lambda *_checked, layer=layer: self.import_layer(layer)
+            )
+        if not layers:
+            hint = "Choose an image and paint first" if opened is None else "There is none"
+            menu.addAction(hint).setEnabled(False)
+
+    def import_layer(self, layer: Labels) -> None:
+        """Paint the objects of a label layer into the image that is worked on."""
+        guarded(partial(self._start_layer, layer))
+
+    def _start_layer(self, layer: Labels) -> None:
+        project, image_id = self._writable_project(), painted_image(self._session).image_id
+        image = next(image for image in project.images() if image.id == image_id)
+        labels, name = image_data(layer).array, layer.name
+        self._start(
+            lambda: import_label_layer(project, image, labels, name),
+            f"Import: whole objects of '{name}'",
+            lambda result: self._imported(project, result),
+        )
 
     def _show_state(self) -> None:
         is_idle = self._slot.state == "idle"
@@ -137,7 +173,8 @@ class ExchangeBar(QWidget):
         """Import in the background; one step of the history takes it back."""
         guarded(partial(self._start_import, name, paths, options))
 
-    def _start_import(self, name: str, paths: list[Path], options: ImportOptions) -> None:
+    def _writable_project(self) -> Project:
+        """Return the project with everything that is painted, or refuse to import into it."""
         project = self._session.ensure_project()
         if project.read_only:
             raise UserError(
@@ -146,6 +183,10 @@ class ExchangeBar(QWidget):
                 f"({project.read_only_reason}). Save a copy and open that.",
             )
         self._session.save_tools()
+        return project
+
+    def _start_import(self, name: str, paths: list[Path], options: ImportOptions) -> None:
+        project = self._writable_project()
         self._start(
             lambda: import_files(project, name, paths, options),
             f"Import: {FORMATS[name].title}",
@@ -176,7 +217,7 @@ class ExchangeBar(QWidget):
     ) -> None:
         self.status.setText(f"{text}…")
         self._slot.start(
-            lambda stop: _until(stop, make_steps()),
+            lambda stop: until_stop(make_steps(), stop),
             description=text,
             on_progress=self._show_progress,
             on_done=lambda result: self._done(result, then),
@@ -229,54 +270,6 @@ class ExchangeBar(QWidget):
                 text,
             )
         )
-
-
-def open_pixels(session: Session) -> Pixels:
-    """Return the arrays of the images and label images that are open in the viewer."""
-    arrays, labels = {}, {}
-    for source, opened in session.open_images.items():
-        try:
-            images, cells = source_layers(session.viewer, source)
-        except UserError:  # its layers were removed; its file may still be there
-            continue
-        arrays[opened.image_id] = image_data(images[0]).array
-        if cells is not None:
-            labels[opened.image_id, opened.labels_name] = image_data(cells).array
-    return Pixels(arrays, labels)
-
-
-def shown_predictions(session: Session) -> tuple[PredictedObjects, ...]:
-    """Return what *Predict* wrote into the tables of the label layers that are open."""
-    found = []
-    for source, opened in session.open_images.items():
-        cells = find_by_id(session.viewer, source.labels_id) if source.labels_id else None
-        table = getattr(cells, "features", None)
-        if table is None or not {"index", "class", "probability"} <= set(table.columns):
-            continue
-        known = table.dropna(subset=["class", "probability"])
-        labels = [int(label) for label in known["index"]]
-        classes = dict(zip(labels, map(str, known["class"]), strict=True))
-        shares = dict(zip(labels, map(float, known["probability"]), strict=True))
-        prediction = PredictedObjects(
-            opened.image_id, opened.labels_name, classes, {"probability": shares}
-        )
-        found.append(prediction)
-    return tuple(found)
-
-
-def _until(
-    stop: threading.Event, steps: Generator[Progress, None, Any]
-) -> Generator[Progress, None, Any]:
-    """Yield the events of a job until it ends or is to stop; then nothing of it is left."""
-    try:
-        while not stop.is_set():
-            try:
-                yield next(steps)
-            except StopIteration as end:
-                return end.value
-        return None
-    finally:
-        steps.close()
 
 
 def _start_folder() -> Path:

@@ -137,7 +137,9 @@ class LiveTraining(QObject):
             return
         self._joined.clear()
         self.desk, self._task = desk, task
-        self.words.setText("Paint strokes of each class: they are learned as they come.")
+        is_whole = self._session.learns_whole_objects
+        whole = " Live learns pixels; whole objects are learned by Train." * is_whole
+        self.words.setText(f"Paint strokes of each class: they are learned as they come.{whole}")
         self.words.show()
         self.uncertainty.show()
 

@@ -13,6 +13,7 @@ from typing import Literal
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QCheckBox, QFormLayout, QVBoxLayout, QWidget
 
+from napari_convnet.networks import network_entry
 from napari_convnet.networks.catalogue import LARGEST_FRAME
 from napari_convnet.project import ImageRecord, MarkedPlane
 from napari_convnet.widgets.controls import combo_box, text_line
@@ -23,6 +24,10 @@ Mode = Literal["patch", "heat_map"]
 #: Painted areas are whole objects: touching ones are learned to be told apart. Else painted pixels are just pixels.
 WHOLE_OBJECTS = "whole_objects"
 
+_WHOLE_OBJECTS_TIP = (
+    "Every connected area of a class is one object, drawn whole, and the background around it is painted, too: the "
+    "network learns to tell touching objects apart. Leave a line of background between those that touch."
+)
 _LOOK_MILLISECONDS = 200
 _COMPLETE = "Mark all of a plane: what is not marked counts as background."
 
@@ -98,10 +103,8 @@ class ModeForm(QWidget):
         )
         self.reason = text_line("Why positions are learned so")
         self.whole_objects = QCheckBox("Painted areas are whole objects")
-        self.whole_objects.setToolTip(
-            "Every connected area of a class is one object, drawn whole, and the background around it is painted, too: "
-            "the network learns to tell touching objects apart. Leave a line of background between those that touch.",
-        )
+        self.whole_objects.setToolTip(_WHOLE_OBJECTS_TIP)
+        self.whole_objects.setChecked(session.learns_whole_objects)
         self.whole_objects.setAccessibleName(self.whole_objects.text())
         self.positions = QWidget()
         form = QFormLayout(self.positions)
@@ -113,6 +116,7 @@ class ModeForm(QWidget):
         layout.addWidget(self.positions)
         layout.addWidget(self.whole_objects)
         self.choice.currentIndexChanged.connect(self._look)
+        self.whole_objects.toggled.connect(self._remember)
         session.annotations_changed.connect(self._soon.start)
         for signal in (session.task_changed, session.project_changed):
             signal.connect(self._look)
@@ -123,11 +127,25 @@ class ModeForm(QWidget):
         self.positions.setVisible(task == "locate")
         self.whole_objects.setVisible(task == "segment")
 
+    def show_network(self, network_id: str) -> None:
+        """Show what the network of now can learn: one of stacks learns voxels only."""
+        is_able = network_entry(network_id).dimensions == 2
+        self.whole_objects.setEnabled(is_able)
+        self.whole_objects.setToolTip(
+            _WHOLE_OBJECTS_TIP
+            if is_able
+            else f"Network '{network_id}' learns the classes of voxels; choose 'unet' to learn whole objects."
+        )
+
+    def _remember(self, is_whole: bool) -> None:
+        self._session.learns_whole_objects = is_whole
+
     @property
     def mode(self) -> str:
         """How the positions that are marked now are learned, or what is painted; "" where there is one way only."""
         if self._session.task != "locate":
-            is_whole = self._session.task == "segment" and self.whole_objects.isChecked()
+            box = self.whole_objects
+            is_whole = self._session.task == "segment" and box.isEnabled() and box.isChecked()
             return WHOLE_OBJECTS if is_whole else ""
         if self._soon.isActive():
             self._look()

@@ -48,7 +48,7 @@ class PredictDock(Dock):
         self.picker = SourcePicker(self.session.viewer)
         self.orientations_box = _make_orientations_box()
         self.orientations_box.setChecked(self.session.averages_orientations)
-        self.planes_box = _make_planes_box()
+        self.planes_box, self._wants_all_planes = _make_planes_box(), False
         self.predict_button = push_button(
             "Predict", "Apply the model to the chosen image.", self.predict
         )
@@ -126,12 +126,21 @@ class PredictDock(Dock):
         image = self._image()
         can_be_stack = model is not None and model.card.task == "segment"
         self.planes_box.setVisible(can_be_stack and image is not None and image.ndim > 2)
-        self.planes_box.setEnabled(not self._sees_depth)
+        self._show_whether_all_planes()
         self.picker.show_cells(model is None or model.card.task == "classify")
         if model is None:
             self.result.setText("Train a model in the Train dock, or load one.")
         elif self.result.text().startswith("Train a model"):
             self.result.setText("")
+
+    def _show_whether_all_planes(self) -> None:
+        """Tick it for a model of stacks, which sees all planes; what was chosen comes back with another model."""
+        must, was_forced = self._sees_depth, not self.planes_box.isEnabled()
+        if must and not was_forced:
+            self._wants_all_planes = self.planes_box.isChecked()
+        if must != was_forced:
+            self.planes_box.setEnabled(not must)
+            self.planes_box.setChecked(must or self._wants_all_planes)
 
     def _show_progress(self, event: Progress) -> None:
         self.bar.setRange(0, event.total)
@@ -169,7 +178,7 @@ class PredictDock(Dock):
         self.runner.start()
 
     def _takes_all_planes(self) -> bool:
-        return not self.planes_box.isHidden() and (self.planes_box.isChecked() or self._sees_depth)
+        return not self.planes_box.isHidden() and self.planes_box.isChecked()
 
     @property
     def _sees_depth(self) -> bool:

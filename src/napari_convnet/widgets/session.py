@@ -70,6 +70,8 @@ class Session(ClassEditing, QObject):
         self.prediction: tuple[Prediction, Source, str] | None = None
         #: Whether a model that classifies looks at each thing in all eight orientations.
         self.averages_orientations = False
+        #: Whether painted areas are learned as whole objects, as the person last chose.
+        self.learns_whole_objects = False
         self.task: Task = "classify"
         self.source = Source()
         self.open_images: dict[Source, OpenImage] = {}

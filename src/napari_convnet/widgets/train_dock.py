@@ -96,17 +96,11 @@ class TrainDock(Dock):
         column.addLayout(
             row(self.train_button, self.live_training.button, self.pause_button, self.stop_button)
         )
-        column.addWidget(self.bar)
-        column.addWidget(self.time_line)
-        column.addWidget(self.live_training.words)
-        column.addWidget(self.live_training.uncertainty)
-        column.addWidget(
-            self.result
-        )  # above the curves: with both, the dock is higher than a screen
-        column.addWidget(self.live)
-        column.addWidget(self.model_bar)
-        column.addWidget(self.result_bar)
-        column.addWidget(self.device_line)
+        for widget in (  # the result above the curves: both together are higher than a screen
+            self.bar, self.time_line, self.live_training.words, self.live_training.uncertainty, self.result,
+            self.live, self.model_bar, self.result_bar, self.device_line,
+        ):  # fmt: skip
+            column.addWidget(widget)
         column.addStretch()
 
     def _connect(self) -> None:
@@ -122,6 +116,7 @@ class TrainDock(Dock):
         self.resume_bar.asked.connect(self.resume)
         self.folder_panel.changed.connect(self._show_task)
         self.mode_form.mode_changed.connect(self._show_task)
+        self.form.network.currentIndexChanged.connect(self._show_network)
         session.task_changed.connect(self._show_task)
         session.annotations_changed.connect(self._show_summary)
         session.classes_changed.connect(self._show_summary)
@@ -149,7 +144,11 @@ class TrainDock(Dock):
             whole_images=self.folder_panel.folder is not None,
             kept_as=task,
         )
+        self._show_network()
         self._show_summary()
+
+    def _show_network(self, _index: int = 0) -> None:
+        self.mode_form.show_network(self.form.network.network_id)
 
     @property
     def _task(self) -> str:
@@ -295,6 +294,6 @@ class TrainDock(Dock):
             and self.session.source.image_ids
             and (
                 model.card.task != "classify" or model.card.patch_size
-            )  # a model of whole images is not for these cells
+            )  # whole images: not for these cells
         ):
             self.predicting.start(after=self.result.text())
