@@ -71,6 +71,17 @@ def test_clear_forgets_everything_and_may_rename_the_score(curves, qtbot):
     assert "overlap (IoU)" in curves._legend.text()
 
 
+def test_a_second_training_of_small_losses_writes_its_numbers_as_they_are(curves, qtbot):
+    for _ in range(2):
+        curves.clear("mean IoU")
+        for step in range(1, 20):
+            curves.add_batch(step, 0.7 - step / 50)
+        axis = curves._plot.getPlotItem().getAxis("left")
+        qtbot.waitUntil(lambda: axis.range[1] < 0.8)  # noqa: B023 - waited for here
+        assert axis.label.isVisible()
+        assert axis.tickStrings([0.5], axis.autoSIPrefixScale * axis.scale, 0.1) == ["0.5"]
+
+
 def test_long_trainings_are_thinned_and_keep_their_course(curves, qtbot):
     n = 5 * MOST_POINTS
     for step in range(n):

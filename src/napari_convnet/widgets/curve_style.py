@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pyqtgraph import AxisItem
 from qtpy.QtCore import Qt
 
 # Okabe and Ito's hues, darkened for the light theme: each line of an epoch has a contrast of at least 3:1 on
@@ -54,3 +55,13 @@ def legend_text(colours: Mapping[str, str], score: str, training_score: str) -> 
 
 def _sample(colour: str, line: str, name: str) -> str:
     return f'<span style="color:{colour}">{line}</span>&nbsp;{name}'
+
+
+def write_plain_numbers(axis: AxisItem) -> None:
+    """Let an axis write its numbers as they are: "loss (x0.001)" is no help."""
+    is_shown = axis.label.isVisible()
+    axis.showLabel(
+        False
+    )  # with a label, switching it off would keep the thousandths of this moment
+    axis.enableAutoSIPrefix(False)
+    axis.showLabel(is_shown)

@@ -12,7 +12,7 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_convnet.widgets.curve_points import CurvePoints
-from napari_convnet.widgets.curve_style import COLOURS, LINES, legend_text
+from napari_convnet.widgets.curve_style import COLOURS, LINES, legend_text, write_plain_numbers
 
 _REDRAW_MILLISECONDS = 200
 _HEIGHT_FOR_LABELS = 200
@@ -255,7 +255,7 @@ class Curves(QWidget):
             (rate, "bottom", "", text),
         ):
             axis = item.getAxis(side)
-            axis.enableAutoSIPrefix(False)  # "loss (x0.001)" is no help
+            write_plain_numbers(axis)
             axis.setPen(theme.primary.as_hex())
             axis.setTextPen(colour)
             axis.setStyle(tickTextOffset=2)

@@ -268,5 +268,6 @@ class LiveTraining(QObject):
                 right = sum(each.n_right for each in recent)
                 lines.append(f"Of the last {len(recent)} strokes: {right / n:.0%}.")
         else:
-            lines.append(f"{len(self._joined)} times strokes have joined.")
+            n = len(self._joined)
+            lines.append(f"Strokes have joined {f'{n:,} times' if n > 1 else 'once'}.")
         self.words.setText(" ".join((*lines, *event.notes)))

@@ -12,6 +12,7 @@ from qtpy.QtGui import QImage, QPaintDevice, QPainter
 
 from napari_convnet.project import EpochRecord
 from napari_convnet.scores import ScoreReport
+from napari_convnet.widgets.curve_style import write_plain_numbers
 
 # Okabe and Ito's hues, lighter on dark and darker on light: at least 3:1 on the background.
 _COLOURS = {
@@ -55,7 +56,7 @@ class Plots(pg.GraphicsLayoutWidget):
         plot.showGrid(x=True, y=True, alpha=0.15)
         for side, label in (("bottom", x), ("left", y)):
             axis = plot.getAxis(side)
-            axis.enableAutoSIPrefix(False)
+            write_plain_numbers(axis)
             axis.setPen(self._theme.primary.as_hex())
             axis.setTextPen(text)
             axis.setLabel(label, color=text, **{"font-size": "9pt"})

@@ -228,6 +228,7 @@ class TrainDock(Dock):
     ) -> None:
         self._goes_on = goes_on
         self._say("")
+        self.live_training.words.hide()  # those of a live training before
         training_score = "" if task == "locate" or score else "training accuracy"
         self.live.begin(*(score or score_axis(task, mode)), training_score)
         self.live.show()
