@@ -279,6 +279,72 @@ def test_cells_of_several_images_are_held_out_image_by_image():
     assert "images" in samples.description
 
 
+def test_cells_in_planes_of_one_stack_are_held_out_in_the_same_region_of_all():
+    parts = [cells(20, (200, 150), k, number=0) for k in range(6)]  # the same place six times
+    samples = ClassificationSet.from_objects(
+        parts, CLASSES, patch_size=16, normalisation="unit", stacks=["stack"] * 6
+    )
+    seen, held = (
+        places_in(samples.patches[side])
+        for side in (samples.split.training, samples.split.validation)
+    )
+    assert len(held) > 8
+    assert not share_pixels(seen, held)
+    assert set(samples.split.groups) == {samples.split.groups[0]}
+    stacks = ["a", "a", "b", "b", "b", "c"]
+    several = ClassificationSet.from_objects(parts, CLASSES, patch_size=16, stacks=stacks)
+    of_sample = np.repeat(stacks, 20)
+    kept, away = (
+        set(of_sample[side]) for side in (several.split.training, several.split.validation)
+    )
+    assert away
+    assert not kept & away
+
+
+def painted_plane(number):
+    labels = np.zeros((60, 80), np.uint8)
+    labels[5 + number :: 12, :] = 1
+    labels[9 + number :: 12, :] = 2
+    return AnnotatedPixels(position_image((60, 80)), labels)
+
+
+@pytest.mark.parametrize("always_train", [None, [True, True, False, False, False]])
+def test_strokes_on_planes_of_one_stack_are_held_out_in_the_same_strip_of_all(always_train):
+    planes = [painted_plane(k) for k in range(5)]
+    samples = SegmentationSet.from_annotations(
+        planes, CLASSES, patch_size=8, stacks=[3, 3, 7, 7, 7], always_train=always_train
+    )
+    held_in = {3, 7} if always_train is None else {7}
+    for stack, members in ((3, {0, 1}), (7, {2, 3, 4})):
+        held = [area[1:] for area in samples.validation_areas if area[0] in members]
+        assert len(held) == (len(members) if stack in held_in else 0)
+        kept = [area[1:] for area in samples.training_areas if area[0] in members]
+        assert len(kept) == len(members)
+        for rows, columns in held:
+            for other_rows, other_columns in kept:  # also of other planes
+                assert (
+                    min(rows.stop, other_rows.stop) <= max(rows.start, other_rows.start)
+                    or min(columns.stop, other_columns.stop) <= max(columns.start, other_columns.start)
+                )  # fmt: skip
+    assert "together" in samples.description
+
+
+def test_whole_stacks_are_held_out_where_there_are_several():
+    planes = [painted_plane(k) for k in range(8)]
+    stacks = ["a", "b", "b", "c", "c", "c", "d", "d"]
+    samples = SegmentationSet.from_annotations(planes, CLASSES, patch_size=8, stacks=stacks)
+    held, kept = (
+        {stacks[area[0]] for area in areas}
+        for areas in (samples.validation_areas, samples.training_areas)
+    )
+    assert held
+    assert not held & kept
+    assert held | kept == set(stacks)
+    one_of_each = SegmentationSet.from_annotations(planes, CLASSES, patch_size=8, stacks=range(8))
+    plain = SegmentationSet.from_annotations(planes, CLASSES, patch_size=8)
+    assert one_of_each.areas == plain.areas
+
+
 def test_cells_too_close_for_a_gap_are_held_out_with_a_warning():
     samples = ClassificationSet.from_objects([cells(30, (60, 60), 0)], CLASSES, patch_size=48)
     assert samples.n_validation > 0

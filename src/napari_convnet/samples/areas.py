@@ -50,8 +50,11 @@ def choose_areas(
     seed: int,
     always_train: Sequence[bool] | None = None,
     axes: Sequence[int] = (0, 1),
+    stacks: Sequence | None = None,
 ) -> Areas:
     """Hold out whole images where there are several, else a strip of each image with a gap.
+
+    Planes of one stack or film show the same place: they are held out together, or the same strip of all of them.
 
     Parameters
     ----------
@@ -67,7 +70,11 @@ def choose_areas(
         One value an image: nothing of these is held out.
     axes
         Across which an image may be cut: 0 between rows, 1 between columns.
+    stacks
+        One name an image: those of one name are planes of one stack or film, with one shape.
     """
+    if stacks is not None and len(set(stacks)) < len(stacks):
+        return _of_planes(targets, stacks, patch_size, fraction, groups, seed, always_train, axes)
     if always_train is not None and any(always_train):
         is_kept = np.asarray(always_train, bool)
         return _around(targets, patch_size, fraction, groups, seed, is_kept, axes)
@@ -136,6 +143,61 @@ def choose_areas_of_stacks(
     )
     description = found.description.replace("images", "stacks")
     return Areas(training, validation, description, found.warning)
+
+
+def _of_planes(
+    targets: Sequence[np.ndarray],
+    stacks: Sequence,
+    patch_size: int,
+    fraction: float,
+    groups: Sequence | None,
+    seed: int,
+    always_train: Sequence[bool] | None,
+    axes: Sequence[int],
+) -> Areas:
+    """Choose among stacks, each as one image of its planes side by side, and give what was chosen to all planes.
+
+    Planes lie below each other where a stack is cut between columns, beside each other where between rows.
+    """
+    names = list(dict.fromkeys(stacks))
+    members = [[i for i, name in enumerate(stacks) if name == wanted] for wanted in names]
+    found = []
+    for axis in axes:
+        wholes = [np.concatenate([targets[i] for i in planes], 1 - axis) for planes in members]
+        first = [planes[0] for planes in members]
+        areas = choose_areas(
+            wholes, patch_size, fraction, None if groups is None else [groups[i] for i in first], seed,
+            None if always_train is None else [always_train[i] for i in first], (axis,),
+        )  # fmt: skip
+        sides = (
+            _to_planes(part, members, targets, axis) for part in (areas.training, areas.validation)
+        )
+        together = " (planes of a stack or film together)" * bool(areas.validation)
+        found.append(Areas(*sides, f"{areas.description}{together}", areas.warning))
+    return max(found, key=lambda areas: _rate(areas, targets))
+
+
+def _to_planes(
+    areas: Sequence[Area],
+    members: Sequence[Sequence[int]],
+    targets: Sequence[np.ndarray],
+    axis: int,
+) -> tuple[Area, ...]:
+    """Return the areas of all planes from those of whole stacks; along ``axis`` they are alike."""
+    found: list[Area] = []
+    for stack, *spans in areas:
+        for i in members[stack]:
+            window = [slice(0, side) for side in targets[i].shape]
+            window[axis] = spans[axis]
+            found.append((i, *window))
+    return tuple(found)
+
+
+def _rate(areas: Areas, targets: Sequence[np.ndarray]) -> tuple[bool, int]:
+    """Return what makes one way to hold out better than another: that there is a score, and more annotations used."""
+    parts = (*areas.training, *areas.validation)
+    n_used = sum(int((targets[i][rows, columns] >= 0).sum()) for i, rows, columns in parts)
+    return bool(areas.validation), n_used
 
 
 def _around(

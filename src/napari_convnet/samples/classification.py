@@ -94,12 +94,14 @@ class ClassificationSet(PatchSet):
         seed: int = 0,
         is_validation: Sequence[bool] | None = None,
         always_train: Sequence[bool] | None = None,
+        stacks: Sequence | None = None,
     ) -> ClassificationSet:
         """Cut patches around annotated objects of one or several images.
 
         Held out are the images for which ``is_validation`` says so; without it whole images where there are
         several, else a region of each image with a gap of one patch, else single objects with a warning.
-        Nothing is held out of the images that ``always_train`` names.
+        Nothing is held out of the images that ``always_train`` names. Images of one name in ``stacks`` are planes of
+        one stack or film, which stay together.
 
         Raises
         ------
@@ -110,7 +112,7 @@ class ClassificationSet(PatchSet):
             None
             if given is None
             else [g for g, a in zip(given, annotated, strict=True) if len(a.values)]
-            for given in (is_validation, always_train)
+            for given in (is_validation, always_train, stacks)
         ]
         annotated = [a for a in annotated if len(a.values)]
         targets = np.concatenate(
@@ -122,10 +124,16 @@ class ClassificationSet(PatchSet):
         images = [(np.asarray(a.centres), a.image.pixels.shape[1:]) for a in annotated]
         split = split_annotated(images, targets, patch_size, validation_fraction, seed, *flags)
         check_targets(targets[split.training], classes, "Click cells of")
-        names = image_names([part.image.name for part in annotated])[image_index]
+        names, groups = image_names([part.image.name for part in annotated]), image_index
+        if flags[2] is not None:  # planes of one stack are one image for what is said of several
+            _, first, group = np.unique(flags[2], return_index=True, return_inverse=True)
+            groups = first[group][image_index]
         centres = np.concatenate([np.asarray(part.centres, np.float64) for part in annotated])
-        places = [f"{name} {y:.3f} {x:.3f}" for name, (y, x) in zip(names, centres, strict=True)]
-        split = replace(split, groups=names, group_kind="images", places=np.array(places))
+        places = [
+            f"{name} {y:.3f} {x:.3f}"
+            for name, (y, x) in zip(names[image_index], centres, strict=True)
+        ]
+        split = replace(split, groups=names[groups], group_kind="images", places=np.array(places))
         is_training = np.isin(np.arange(len(targets)), split.training)
         seen = (
             cut_patch(part.image.pixels, centre, patch_size)

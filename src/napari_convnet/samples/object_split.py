@@ -29,6 +29,7 @@ def split_annotated(
     seed: int,
     is_validation: Sequence[bool] | None = None,
     always_train: Sequence[bool] | None = None,
+    stacks: Sequence | None = None,
 ) -> Split:
     """Hold out objects as a person chose, else as `split_objects` does.
 
@@ -41,6 +42,8 @@ def split_annotated(
     is_validation, always_train
         One value an image. Where some are validation images, all others train; else nothing is held
         out of the images that always train.
+    stacks
+        As for `split_objects`.
     """
     image_of = np.repeat(np.arange(len(images)), [len(centres) for centres, _ in images])
     held = np.zeros(len(images), bool) if is_validation is None else np.asarray(is_validation, bool)
@@ -49,12 +52,18 @@ def split_annotated(
     fixed = np.zeros(len(images), bool) if always_train is None else np.asarray(always_train, bool)
     members = np.flatnonzero(~fixed[image_of])
     if not fixed.any() or not len(members):
-        found = split_objects(images, targets, patch_size, 0 if fixed.any() else fraction, seed)
+        share = 0 if fixed.any() else fraction
+        found = split_objects(images, targets, patch_size, share, seed, stacks)
         if fixed.any():
             found = replace(found, warning=f"All images are set to training. {found.warning}")
         return found
     free = [image for image, is_fixed in zip(images, fixed, strict=True) if not is_fixed]
-    inner = split_objects(free, targets[members], patch_size, fraction, seed)
+    names = (
+        None
+        if stacks is None
+        else [s for s, is_fixed in zip(stacks, fixed, strict=True) if not is_fixed]
+    )
+    inner = split_objects(free, targets[members], patch_size, fraction, seed, names)
     training = np.sort(np.concatenate([members[inner.training], np.flatnonzero(fixed[image_of])]))
     description = f"{inner.description}; nothing of the {fixed.sum()} images set to training"
     return replace(
@@ -68,6 +77,7 @@ def split_objects(
     patch_size: int,
     fraction: float,
     seed: int,
+    stacks: Sequence | None = None,
 ) -> Split:
     """Hold out objects so that no held-out patch shares a pixel with a training patch, if possible.
 
@@ -79,10 +89,14 @@ def split_objects(
         Class indices of all objects, image by image.
     patch_size
         Side in pixels of the patches around the centres.
+    stacks
+        One name an image: those of one name are planes of one stack or film, with one shape, and stay together.
     """
     if fraction <= 0:
         return split_by_sample(targets, 0, seed)
-    image_index = np.repeat(np.arange(len(images)), [len(centres) for centres, _ in images])
+    number_of = np.unique(range(len(images)) if stacks is None else stacks, return_inverse=True)[1]
+    image_index = np.repeat(number_of, [len(centres) for centres, _ in images])
+    all_positions = np.concatenate([centres for centres, _ in images])
     by_image = split_by_group(targets, image_index, fraction, seed)
     if by_image is not None:
         words = by_image.description.replace("groups", "images")
@@ -90,8 +104,9 @@ def split_objects(
         return replace(by_image, description=words, warning=warning, group_kind="images")
     is_training = np.ones(len(targets), bool)
     is_held = np.zeros(len(targets), bool)
-    for index, (positions, shape) in enumerate(images):
+    for index in np.unique(image_index):
         members = np.flatnonzero(image_index == index)
+        positions, shape = all_positions[members], images[int(np.argmax(number_of == index))][1]
         cut = cut_by_region(positions, targets[members], shape, patch_size, fraction)
         if cut is not None:
             is_training[members], is_held[members] = cut.sides(positions)

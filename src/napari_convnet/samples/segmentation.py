@@ -75,11 +75,13 @@ class SegmentationSet(AreaSet):
         normalisation: NormalisationMode = _NORMALISATION,
         seed: int = 0,
         always_train: Sequence[bool] | None = None,
+        stacks: Sequence | None = None,
     ) -> SegmentationSet:
         """Take images with painted pixels; unpainted pixels teach nothing.
 
         Held out are the images of ``validation`` if given, else whole images where there are several, else a region
-        of each image with a gap of one patch; never of the images that ``always_train`` names.
+        of each image with a gap of one patch; never of the images that ``always_train`` names. Images of one name in
+        ``stacks`` are planes of one stack or film, which stay together.
 
         Raises
         ------
@@ -96,7 +98,7 @@ class SegmentationSet(AreaSet):
             areas = given_areas(targets, n_training=len(annotated))
         else:
             areas = choose_areas(
-                targets, patch_size, validation_fraction, groups, seed, always_train
+                targets, patch_size, validation_fraction, groups, seed, always_train, stacks=stacks
             )
         pixels = [part.image.pixels for part in parts]
         # Measured where training may look, also within an image that is held out in part.

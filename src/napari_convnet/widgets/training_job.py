@@ -146,7 +146,7 @@ def _training_set(request: TrainingRequest, images: list[CleanImage]):
             [a for a, held in zip(annotated, is_held, strict=True) if not held], request.classes,
             validation=[a for a, held in zip(annotated, is_held, strict=True) if held],
             patch_size=size, validation_fraction=fraction, channels=channels, seed=seed,
-            always_train=always_train,
+            always_train=always_train, stacks=[plane.image_id for plane in planes if plane.split != "validation"],
         )  # fmt: skip
     objects = [
         AnnotatedObjects(image, centroids(plane), plane.values.astype(int))
@@ -156,6 +156,7 @@ def _training_set(request: TrainingRequest, images: list[CleanImage]):
         objects, request.classes, patch_size=request.patch_size or choose_patch_size(planes),
         validation_fraction=fraction, channels=channels, seed=seed,
         is_validation=is_held, always_train=None if is_held.any() else always_train,
+        stacks=[plane.image_id for plane in planes],
     )  # fmt: skip
 
 
