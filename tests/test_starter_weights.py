@@ -34,6 +34,7 @@ from napari_convnet.networks.starter import STARTER_HEAD, starter_path
 from napari_convnet.sample_data import read_sample
 from napari_convnet.samples import AnnotatedPixels, SegmentationSet
 from napari_convnet.training import repeat_run
+from napari_convnet.training.stepper import Stepper
 from training_helpers import listen
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -132,9 +133,8 @@ def test_the_file_is_small_and_its_card_names_what_was_seen_and_what_was_not():
     assert f"{card['steps']:,} steps" in readme
 
 
-@pytest.mark.data
-def test_every_file_that_was_seen_or_kept_out_is_among_the_real_images():
-    data = Path(os.environ["NAPARI_CONVNET_DATA"])
+def test_every_file_that_was_seen_or_kept_out_is_among_the_real_images(data_folder):
+    data = data_folder
     card = starter_card()
     folders = {str(Path(name).parent) for name in (*card["files"], *KEPT_OUT)}
     there = {f"{folder}/{p.name}" for folder in folders for p in (data / folder).iterdir()}
@@ -232,3 +232,26 @@ def test_live_training_holds_on_to_them_only_where_they_are_right(is_right):
     losses = [network.take(*next(batches))[0] for _ in range(3)]
     assert np.isfinite(losses).all()
     assert network.step == 3
+
+
+def test_live_training_lets_go_of_them_when_strokes_come_that_they_are_wrong_on():
+    samples, _ = nuclei_with_strokes()
+    settings = TrainingSettings(batch_size=4, device="cpu")
+    request = LiveRequest("unet", settings, ("a",), 64, initial_weights=read_starter_weights())
+    network = LiveNetwork(request, samples, torch.device("cpu"))
+    batches = samples.training_batches(4, torch.Generator().manual_seed(0), augment=None)
+    teacher = network._stepper.teacher
+    first = {name: value.clone() for name, value in teacher.state_dict().items()}
+    for _ in range(3):
+        network.take(*next(batches))
+    assert all(torch.equal(value, first[name]) for name, value in teacher.state_dict().items())
+    assert not torch.equal(network.module.state_dict()["head.weight"], first["head.weight"])
+    network.learn_from(replace(samples, patch_size=32))  # other strokes on which they are right
+    assert network._stepper.teacher is teacher
+    swapped = tuple(np.where(t < 0, t, 1 - t).astype(np.int16) for t in samples.targets)
+    learned = network.module.state_dict()["head.weight"].clone()
+    network.learn_from(replace(samples, targets=swapped))
+    assert type(network._stepper) is Stepper
+    assert torch.equal(network.module.state_dict()["head.weight"], learned)  # it goes on
+    network.take(*next(batches))
+    assert network.step == 4

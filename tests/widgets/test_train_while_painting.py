@@ -7,7 +7,6 @@ import pytest
 from dock_helpers import press
 from qtpy.compat import isalive
 
-from napari_convnet.live.training import REST_STEPS
 from napari_convnet.settings import TrainingSettings
 from napari_convnet.widgets.layers import layer_id, mark_of
 from napari_convnet.widgets.project_test import without_learned
@@ -136,8 +135,8 @@ def test_it_follows_the_view_and_shows_where_it_is_unsure(desk, docks):
 
 
 def test_it_pauses_rests_and_ends_with_its_dock(desk, docks, monkeypatch):
-    monkeypatch.setattr("napari_convnet.live.training.REST_STEPS", 20)
-    assert REST_STEPS > 20
+    monkeypatch.setattr("napari_convnet.live.network.REST_STEPS", 20)
+    monkeypatch.setattr("napari_convnet.live.network.suggest_epochs", lambda *_: 1)
     annotate, train = docks
     press_live(desk, train)
     paint(desk, annotate, 1, [(20, 30), (90, 60)])

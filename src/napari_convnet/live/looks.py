@@ -64,7 +64,7 @@ class Looks:
         self._plane: tuple[Hashable, OpenPlane] | None = None
         self._view: InView | None = None
         self._shown: nn.Module | None = None
-        self._shown_agreement, self._n_known = 0.0, 0
+        self._shown_agreement, self._n_known, self._step = 0.0, 0, 0
         self._looked_at, self._took, self._news_at = clock.seconds, 0.0, clock.seconds
 
     def expect_news(self) -> None:
@@ -75,7 +75,7 @@ class Looks:
         """Let go of the network that is shown: its class values mean something else now."""
         self._shown = None
 
-    def is_due(self, network: LiveNetwork, is_resting: bool) -> bool:
+    def is_due(self, network: LiveNetwork) -> bool:
         """Return whether what is in view should be predicted now."""
         view = self._source.view
         if view is None or network.step == 0:
@@ -84,7 +84,7 @@ class Looks:
         if is_elsewhere and self._shown is not None:
             return True  # looking elsewhere waits for nothing
         wait = max(_LOOK_SECONDS, _LOOK_SHARE * self._took)
-        is_news = is_elsewhere or not is_resting
+        is_news = is_elsewhere or network.step != self._step
         return is_news and self._clock.seconds - self._looked_at >= wait
 
     def look(
@@ -97,6 +97,7 @@ class Looks:
         began, view = self._clock.seconds, self._source.view
         if view is None:
             return
+        self._step = network.step
         agreed = agreement(network.averaged, network.samples, self._device)
         if self._is_good(agreed):
             self._shown, self._shown_agreement = network.snapshot(), agreed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -26,7 +27,7 @@ from napari_convnet.networks import (
 )
 from napari_convnet.samples import SegmentationSet
 from napari_convnet.settings import TrainingSettings
-from napari_convnet.training.defaults import check_dimensions
+from napari_convnet.training.defaults import check_dimensions, suggest_epochs
 from napari_convnet.training.fine_tuning import start_from_model
 from napari_convnet.training.objectives import ClassObjective
 from napari_convnet.training.recipe import Recipe
@@ -40,8 +41,13 @@ _STARTER_FACTOR = 0.1
 #: Share of a step in the statistics of batch norms that begin with starter weights; the patches around strokes are not
 #: like whole images.
 _STARTER_MOMENTUM = 0.02
-#: Where starter weights are right on such a share of the strokes, they are held on to; elsewhere they are only a start.
-_MOSTLY, _N_ASKED = 0.85, 16
+_MOMENTUM = 0.1
+#: Where starter weights are right on such a share of the strokes, they are held on to, until strokes come on which they
+#: are not; elsewhere they are only a start.
+_MOSTLY, _N_ASKED = 0.9, 32
+#: After so many steps without a new stroke, or more where there are many, the training rests; in the last two thirds
+#: of them the rate falls to a share of it. A few strokes are soon known by heart, and what is not painted gets worse.
+REST_STEPS, _COLDEST = 450, 0.05
 #: Numbers that became invalid so many times in a row end the training.
 _MOST_FAILURES = 3
 
@@ -145,34 +151,36 @@ class LiveNetwork:
         )  # fmt: skip
 
     def _begin(self, module: nn.Module) -> None:
-        request, samples = self._request, self.samples
         layout = memory_layout(self.device)
         self.module = module.to(self.device).to(memory_format=layout)
+        holds_on = self._request.begins_with_starter and self._is_mostly_right(self.module)
+        self._begin_to_learn(layout, holds_on)
+
+    def _begin_to_learn(self, layout: torch.memory_format, holds_on: bool) -> None:
+        request, samples, module = self._request, self.samples, self.module
         factor = request.settings.backbone_learning_rate_factor
-        holds_on = request.begins_with_starter and self._is_mostly_right()
         if holds_on:
             factor *= _STARTER_FACTOR
+        if request.begins_with_starter:
             for norm in learning_batch_norms(module):
-                norm.momentum = _STARTER_MOMENTUM
+                norm.momentum = _STARTER_MOMENTUM if holds_on else _MOMENTUM
         groups = parameter_groups(
             module, self._recipe.network, factor, request.settings.bias_learning_rate_factor
         )
         objective = ClassObjective(samples, request.settings, self.device)
         self._averaged = AveragedModel(self.module, avg_fn=_mean_with, use_buffers=True)
         parts = (self.module, groups, objective, request.settings, self.device, layout)
-        self._stepper = (
-            ConsistentStepper(self._averaged.module, *parts) if holds_on else Stepper(*parts)
-        )
-        self._begun_at = self.step
+        self._stepper = ConsistentStepper(*parts) if holds_on else Stepper(*parts)
+        self._begun_at = self._joined_at = self.step
         set_training_mode(self.module)
 
-    def _is_mostly_right(self) -> bool:
-        """Return whether the network is right on strokes before it has learned any, all classes counted alike."""
+    def _is_mostly_right(self, network: nn.Module) -> bool:
+        """Return whether a network that has learned no strokes is right on them, all classes counted alike."""
         random = torch.Generator().manual_seed(self._request.settings.seed)
         batches = self.samples.training_batches(_N_ASKED, random, augment=None)
         inputs, targets = (part.to(self.device) for part in next(batches))
         with torch.inference_mode():
-            found = self.module.eval()(inputs).argmax(1)
+            found = network.eval()(inputs).argmax(1)
         shares = [
             (found[targets == k] == k).float().mean().item()
             for k in range(len(self.samples.classes))
@@ -193,8 +201,13 @@ class LiveNetwork:
 
     def learn_from(self, samples: SegmentationSet) -> None:
         """Take other strokes, perhaps of other classes: known ones keep what was learned."""
+        self._joined_at = self.step
         if self.knows(samples.classes) and len(samples.classes) == len(self.samples.classes):
             self._recipe = replace(self._recipe, samples=samples)
+            held = self._stepper.teacher if isinstance(self._stepper, ConsistentStepper) else None
+            if held is not None and not self._is_mostly_right(held):  # new strokes tell otherwise
+                self._begin_to_learn(self._stepper.layout, holds_on=False)
+                return
             objective = ClassObjective(samples, self._request.settings, self.device)
             self._stepper.objective = objective
             return
@@ -213,7 +226,7 @@ class LiveNetwork:
         settings = self._request.settings
         since = self.step - self._begun_at
         warm = min(1.0, (since + 1) / max(1, settings.warm_up_steps))
-        rate = settings.learning_rate * self._rate_factor * warm
+        rate = settings.learning_rate * self._rate_factor * warm * self._cooling
         numbers, _ = self._stepper.take(inputs, targets, self.step + 1, rate)
         self.step += 1
         if numbers is None:
@@ -222,6 +235,25 @@ class LiveNetwork:
         self._n_failures = 0
         self._averaged.update_parameters(self.module)
         return numbers[0], rate
+
+    @property
+    def is_rested(self) -> bool:
+        """Whether what is painted was learned long enough."""
+        return self.step - self._joined_at >= self._steps_to_rest
+
+    @property
+    def _steps_to_rest(self) -> int:
+        """As many steps as *Train* would take for these strokes, but not too few."""
+        batch_size = self._request.settings.batch_size
+        per_epoch = self.samples.batches_per_epoch(batch_size)
+        return max(REST_STEPS, per_epoch * suggest_epochs(self.samples, batch_size))
+
+    @property
+    def _cooling(self) -> float:
+        """Factor of the learning rate: it falls when no stroke has come for a while, and is back with the next one."""
+        warm = self._steps_to_rest // 3
+        share = (self.step - self._joined_at - warm) / max(1, self._steps_to_rest - warm)
+        return _COLDEST + (1 - _COLDEST) * (1 + math.cos(math.pi * min(1.0, max(0.0, share)))) / 2
 
     def _step_back(self) -> None:
         """Go on from the mean of the last states at half of the rate, after invalid numbers."""

@@ -31,8 +31,6 @@ from napari_convnet.training.clock import Clock
 from napari_convnet.training.events import BatchFinished, Paused, StoppedEarly, TrainingStarted
 from napari_convnet.training.job import TrainingInterrupted
 
-#: After so many steps without a new stroke the training rests.
-REST_STEPS = 3000
 #: How often one who waits looks whether there is something to do, in seconds.
 _WAIT = 0.1
 
@@ -104,7 +102,6 @@ class _Trainer:
         self._looks = Looks(
             source, len(request.channels), request.normalisation, device, self._clock
         )
-        self._joined_at_step = 0
         self._joined: list[dict[str, Any]] = []
         self._waiting: list[PaintedPart] = []  # new strokes, until there are two classes
         self.network: LiveNetwork | None = None
@@ -119,8 +116,8 @@ class _Trainer:
             if stop.is_set():
                 return
             yield from self._take_up_strokes()
-            is_resting = self._is_resting
-            is_look_due = self._looks.is_due(self.network, is_resting)
+            is_resting = self.network.is_rested
+            is_look_due = self._looks.is_due(self.network)
             if is_resting and not is_look_due:
                 yield Resting(**self.where("resting until the next stroke"))
                 stop.wait(_WAIT)
@@ -167,7 +164,6 @@ class _Trainer:
             self.network.learn_from(samples)
         self._batches = iter(())
         self._looks.expect_news()
-        self._joined_at_step = self.network.step
         n_pixels = sum(int(np.count_nonzero(part.labels)) for part in new)
         event = StrokesJoined(
             **self.where("learning"), seconds=self._clock.seconds, n_pixels=n_pixels,
@@ -182,11 +178,6 @@ class _Trainer:
         yield event
 
     # Steps --------------------------------------------------------------------------------------
-
-    @property
-    def _is_resting(self) -> bool:
-        """Whether what is painted was learned long enough."""
-        return self.network.step - self._joined_at_step >= REST_STEPS
 
     def where(self, doing: str) -> dict[str, Any]:
         """Return what every event tells: steps, of which there is no last, and what is going on."""
