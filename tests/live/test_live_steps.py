@@ -113,10 +113,29 @@ def test_what_was_learned_last_is_shown_while_it_rests(painter, stop):
     finish(steps, stop)
 
 
-def test_the_rate_falls_until_it_rests_and_is_back_with_the_next_stroke(painter):
+@pytest.mark.parametrize(("agreed", "n_rounds"), [(0.5, 6), (0.99, 1)])
+def test_what_is_not_learned_gets_more_rounds(painter, monkeypatch, agreed, n_rounds):
+    monkeypatch.setattr("napari_convnet.live.network.REST_STEPS", 2)
+    monkeypatch.setattr("napari_convnet.live.network.suggest_epochs", lambda *_: 0)
+    monkeypatch.setattr("napari_convnet.live.network.agreement", lambda *_: agreed)
+    network = LiveNetwork(request(), samples(painter), torch.device("cpu"))
+    [(inputs, targets)] = itertools.islice(
+        network.samples.training_batches(4, torch.Generator(), augment=None), 1
+    )
+    for _ in range(2):  # then once more, when strokes join
+        first = network.step
+        while not network.rests():
+            network.take(inputs, targets)
+        assert network.rests()
+        assert network.step - first == 2 * n_rounds
+        network.learn_from(network.samples)
+
+
+def test_the_rate_falls_until_it_rests_and_is_back_with_the_next_stroke(painter, monkeypatch):
     network = LiveNetwork(request(warm_up_steps=0), samples(painter), torch.device("cpu"))
     rates = []
-    while not network.is_rested:
+    monkeypatch.setattr("napari_convnet.live.network.agreement", lambda *_: 1.0)
+    while not network.rests():
         [(inputs, targets)] = itertools.islice(network.samples.training_batches(
             4, torch.Generator().manual_seed(network.step), augment=None
         ), 1)  # fmt: skip
@@ -127,7 +146,7 @@ def test_the_rate_falls_until_it_rests_and_is_back_with_the_next_stroke(painter)
     assert rates[-1] < 0.06 * rates[0]
     painter.paint(2, slice(30, 34), RIGHT)
     network.learn_from(samples(painter))
-    assert not network.is_rested
+    assert not network.rests()
     assert network.take(inputs, targets)[1] == rates[0]
 
 

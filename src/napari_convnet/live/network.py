@@ -17,6 +17,7 @@ from napari_convnet.devices import memory_layout
 from napari_convnet.errors import UserError
 from napari_convnet.images import Normalisation
 from napari_convnet.live.consistency import ConsistentStepper
+from napari_convnet.live.looking import agreement
 from napari_convnet.model_file import Model
 from napari_convnet.networks import (
     STARTER_HEAD,
@@ -48,6 +49,8 @@ _MOSTLY, _N_ASKED = 0.9, 32
 #: After so many steps without a new stroke, or more where there are many, the training rests; in the last two thirds
 #: of them the rate falls to a share of it. A few strokes are soon known by heart, and what is not painted gets worse.
 REST_STEPS, _COLDEST = 450, 0.05
+#: It does not rest before the mean of the last states is right on such a share of the strokes, or after so many rounds.
+_LEARNED, _MOST_ROUNDS = 0.97, 6
 #: Numbers that became invalid so many times in a row end the training.
 _MOST_FAILURES = 3
 
@@ -171,7 +174,8 @@ class LiveNetwork:
         self._averaged = AveragedModel(self.module, avg_fn=_mean_with, use_buffers=True)
         parts = (self.module, groups, objective, request.settings, self.device, layout)
         self._stepper = ConsistentStepper(*parts) if holds_on else Stepper(*parts)
-        self._begun_at = self._joined_at = self.step
+        self._begun_at = self.step
+        self._begin_rounds()
         set_training_mode(self.module)
 
     def _is_mostly_right(self, network: nn.Module) -> bool:
@@ -201,7 +205,7 @@ class LiveNetwork:
 
     def learn_from(self, samples: SegmentationSet) -> None:
         """Take other strokes, perhaps of other classes: known ones keep what was learned."""
-        self._joined_at = self.step
+        self._begin_rounds()
         if self.knows(samples.classes) and len(samples.classes) == len(self.samples.classes):
             self._recipe = replace(self._recipe, samples=samples)
             held = self._stepper.teacher if isinstance(self._stepper, ConsistentStepper) else None
@@ -236,10 +240,20 @@ class LiveNetwork:
         self._averaged.update_parameters(self.module)
         return numbers[0], rate
 
-    @property
-    def is_rested(self) -> bool:
-        """Whether what is painted was learned long enough."""
-        return self.step - self._joined_at >= self._steps_to_rest
+    def rests(self) -> bool:
+        """Return whether what is painted was learned long enough; what was not learned gets another round of steps."""
+        if self.step - self._round_began < self._steps_to_rest:
+            return False
+        if not self._is_learned:
+            is_right = agreement(self.averaged, self.samples, self.device) >= _LEARNED
+            self._is_learned = is_right or self._n_rounds == _MOST_ROUNDS
+        if not self._is_learned:
+            self._round_began, self._n_rounds = self.step, self._n_rounds + 1
+        return self._is_learned
+
+    def _begin_rounds(self) -> None:
+        """Take as many steps as new strokes need."""
+        self._round_began, self._n_rounds, self._is_learned = self.step, 1, False
 
     @property
     def _steps_to_rest(self) -> int:
@@ -252,7 +266,7 @@ class LiveNetwork:
     def _cooling(self) -> float:
         """Factor of the learning rate: it falls when no stroke has come for a while, and is back with the next one."""
         warm = self._steps_to_rest // 3
-        share = (self.step - self._joined_at - warm) / max(1, self._steps_to_rest - warm)
+        share = (self.step - self._round_began - warm) / max(1, self._steps_to_rest - warm)
         return _COLDEST + (1 - _COLDEST) * (1 + math.cos(math.pi * min(1.0, max(0.0, share)))) / 2
 
     def _step_back(self) -> None:

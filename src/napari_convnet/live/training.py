@@ -116,7 +116,7 @@ class _Trainer:
             if stop.is_set():
                 return
             yield from self._take_up_strokes()
-            is_resting = self.network.is_rested
+            is_resting = self.network.rests()
             is_look_due = self._looks.is_due(self.network)
             if is_resting and not is_look_due:
                 yield Resting(**self.where("resting until the next stroke"))
