@@ -27,6 +27,11 @@ class Progress:
     total: int
     text: str
 
+    @property
+    def share(self) -> float:
+        """Share of the steps that are finished, from 0 to 1; 0 while their number is not known."""
+        return min(1.0, self.done / self.total) if self.total else 0.0
+
 
 def run(steps: Generator[Any, None, Result]) -> Result:
     """Exhaust a job's generator and return its result."""

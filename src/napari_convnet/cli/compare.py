@@ -49,6 +49,7 @@ def compare(
     from napari_convnet.exchange.result_files import check_file, make_folder, write_report
     from napari_convnet.folders import list_inputs, match_labels
     from napari_convnet.model_file import load_model
+    from napari_convnet.prediction.fitting import sees_depth
 
     if report:
         check_file(report)
@@ -65,7 +66,7 @@ def compare(
         )
     if instances and labels is None:
         raise UserError("CN-509", "--instances belongs to --labels, the truth.")
-    if task == "segment" and labels is not None and _sees_stacks(models):
+    if task == "segment" and labels is not None and any(map(sees_depth, models)):
         raise UserError(
             "CN-509",
             "A model of stacks cannot be scored against --labels yet. Nothing was started. Leave --labels out to see "
@@ -100,13 +101,6 @@ def _check_names(files: Sequence[Path]) -> None:
         )
 
 
-def _sees_stacks(models: Sequence[Model]) -> bool:
-    """Return whether one of the models takes whole stacks."""
-    from napari_convnet.networks import network_entry
-
-    return any(network_entry(model.card.network).dimensions == 3 for model in models)
-
-
 def _compare_files(
     models: tuple[Model, Model],
     files: Sequence[Path],
@@ -120,8 +114,9 @@ def _compare_files(
     from napari_convnet.exchange.result_files import write_table, write_tiff
     from napari_convnet.folders import read_labels, read_stack
     from napari_convnet.prediction import object_centres
+    from napari_convnet.prediction.fitting import sees_depth
 
-    needs_stacks = _sees_stacks(models)
+    needs_stacks = any(map(sees_depth, models))
     counts: Any = 0
     rows, legend = [], []
     for number, path in enumerate(files):

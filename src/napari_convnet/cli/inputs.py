@@ -50,13 +50,30 @@ class CheckedPair(ImagePair):
         image, labels = super().read()
         say_ignored(image)
         labels = check_labels(labels, image.pixels.shape[1:], self.labels.name)
+        self._check_classes(labels)
+        return image, labels
+
+    def read_stack(self) -> tuple[list[CleanImage], np.ndarray]:
+        """Read a stack's slices and its labels ``(Z, Y, X)``, and say how many voxels are ignored.
+
+        Raises
+        ------
+        UserError
+            As `napari_convnet.folders.read_stack`, CN-641 for a label above the number of classes.
+        """
+        planes, labels = super().read_stack()
+        for plane in planes:
+            say_ignored(plane)
+        self._check_classes(labels)
+        return planes, labels
+
+    def _check_classes(self, labels: np.ndarray) -> None:
         if self.n_classes and labels.size and int(labels.max()) > self.n_classes:
             raise UserError(
                 "CN-641",
                 f"'{self.labels.name}' has label {labels.max()}, but there are {self.n_classes} "
                 "classes. If labels are whole objects, add --instances.",
             )
-        return image, labels
 
 
 def read_aloud(path: Path) -> CleanImage:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from napari_convnet.cli.console import say_ignored
 from napari_convnet.cli.inputs import CheckedPair
 from napari_convnet.cli.label_classes import classes_of_labels
 from napari_convnet.errors import UserError
-from napari_convnet.folders import read_label_stack, read_stack
 from napari_convnet.networks import NETWORKS
 from napari_convnet.samples.stacks import AnnotatedStack, StackSet
 
@@ -41,18 +39,9 @@ def stack_samples(
             f"{wrong} cannot be used with a network of stacks. Nothing was started. Leave it out; --validation takes a "
             "share.",
         )
-    annotated = [_read(pair) for pair in pairs]
+    annotated = [AnnotatedStack.of_planes(*pair.read_stack()) for pair in pairs]
     classes = classes_of_labels([part.labels for part in annotated], class_names)
     side = patch_size or NETWORKS["unet3d"].input_size
     return StackSet.from_annotations(
         annotated, classes, patch_size=side, validation_fraction=fraction, seed=seed
     )
-
-
-def _read(pair: CheckedPair) -> AnnotatedStack:
-    """Read a stack with its labels, and say what of it is not used."""
-    planes = read_stack(pair.image)
-    labels = read_label_stack(pair.labels, (len(planes), *planes[0].shape))
-    for plane in planes:
-        say_ignored(plane)
-    return AnnotatedStack.of_planes(planes, labels)

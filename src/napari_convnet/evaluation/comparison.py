@@ -232,9 +232,8 @@ def _check_fits(model: Model, task: str, image: Any, *, is_first: bool) -> None:
 
 def _teller(which: str, done: int, total: int) -> Any:
     def tell(event: Progress) -> Progress:
-        share = min(1.0, event.done / event.total) if event.total else 0.0
         text = f"model {which}: {event.text}"
-        return Progress(done=done + round(_STEPS * share), total=total, text=text)
+        return Progress(done=done + round(_STEPS * event.share), total=total, text=text)
 
     return tell
 

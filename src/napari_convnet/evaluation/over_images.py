@@ -21,9 +21,8 @@ def as_part(
     """Tell the progress of image ``number`` (from 0) as a part of that of all; returns what its steps return."""
 
     def tell(event: Progress) -> Progress:
-        share = min(1.0, event.done / event.total) if event.total else 0.0
-        done = round(_STEPS * (number + share))
-        text = f"{number + (share == 1.0)} of {total} images evaluated"
+        done = round(_STEPS * (number + event.share))
+        text = f"{number + (event.share == 1.0)} of {total} images evaluated"
         return Progress(done=done, total=_STEPS * total, text=text)
 
     return told_as(steps, tell)

@@ -14,7 +14,7 @@ from napari_convnet.evaluation.over_images import (
     mean_of,
     measured_images,
 )
-from napari_convnet.folders import ImagePair, read_label_stack, read_stack, shown_name
+from napari_convnet.folders import ImagePair, shown_name
 from napari_convnet.images import CleanImage, check_labels
 from napari_convnet.model_file import Model
 from napari_convnet.prediction import segment_image
@@ -51,7 +51,7 @@ def evaluate_segmentation(
     names = [pair.image.name for pair in pairs]
     if sees_depth(model):
         refuse_instances_of_stacks(instances)
-        stacks = (_read_stack(pair) for pair in pairs)
+        stacks = (pair.read_stack() for pair in pairs)
         report = yield from evaluate_stacks(model, stacks, names, device=device)
     else:
         parts = (pair.read() for pair in pairs)
@@ -142,11 +142,6 @@ def refuse_instances_of_stacks(instances: bool) -> None:
             "A model of stacks is scored by the classes of voxels, not by whole objects. Nothing was started. Leave "
             "--instances out and give labels of classes.",
         )
-
-
-def _read_stack(pair: ImagePair) -> tuple[list[CleanImage], np.ndarray]:
-    planes = read_stack(pair.image)
-    return planes, read_label_stack(pair.labels, (len(planes), *planes[0].shape))
 
 
 def _confusion(truth: np.ndarray, answer: np.ndarray, n_classes: int) -> np.ndarray:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
 import numpy as np
 
 from napari_convnet.classes import ClassInfo
+from napari_convnet.exchange.matching import Target
 from napari_convnet.exchange.output import OutputFolder
-from napari_convnet.exchange.plan import ImportPlan, NewObject, NewPainting, PackedPlane
+from napari_convnet.exchange.plan import ImportPlan, NewObject, NewPainting, PackedPlane, drop_known
+from napari_convnet.progress import Progress
 from napari_convnet.project import Project
+
+
+def write_plan(target: Target, plan: ImportPlan) -> Generator[Progress, None, ImportResult]:
+    """End an import that was read: add its new classes, leave out what the project has, and write the rest."""
+    plan.classes.update(target.changed_classes())
+    drop_known(target.project, plan)
+    yield Progress(done=0, total=0, text="writing into the project")
+    return apply_plan(target.project, plan)
 
 
 def apply_plan(project: Project, plan: ImportPlan) -> ImportResult:

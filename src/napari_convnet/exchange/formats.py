@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from napari_convnet.errors import UserError
-from napari_convnet.exchange.applying import ImportResult, apply_plan
+from napari_convnet.exchange.applying import ImportResult, write_plan
 from napari_convnet.exchange.cellpose import plan_cellpose
 from napari_convnet.exchange.class_table import export_class_table, plan_class_table
 from napari_convnet.exchange.coco_export import export_coco
@@ -30,7 +30,7 @@ from napari_convnet.exchange.patch_folder import (
     plan_patch_folder,
 )
 from napari_convnet.exchange.pixels import Pixels
-from napari_convnet.exchange.plan import ImportPlan, drop_known
+from napari_convnet.exchange.plan import ImportPlan
 from napari_convnet.exchange.results import ExportResult
 from napari_convnet.exchange.whole_objects import plan_whole_objects
 from napari_convnet.progress import Progress
@@ -195,10 +195,7 @@ def import_files(
     plan = ImportPlan(form.title)
     for path in paths:
         plan.take_in((yield from form.plan(target, Path(path))))
-    plan.classes.update(target.changed_classes())
-    drop_known(project, plan)
-    yield Progress(done=0, total=0, text="writing into the project")
-    return apply_plan(project, plan)
+    return (yield from write_plan(target, plan))
 
 
 def export_project(

@@ -13,13 +13,13 @@ from numpy.typing import ArrayLike
 
 from napari_convnet.classes import background_index
 from napari_convnet.errors import UserError
-from napari_convnet.exchange.applying import ImportResult, apply_plan
+from napari_convnet.exchange.applying import ImportResult, write_plan
 from napari_convnet.exchange.cellpose import read_cellpose_masks
 from napari_convnet.exchange.label_files import list_label_files, read_label_file
 from napari_convnet.exchange.matching import ImportOptions, Target, plane_and_shape
 from napari_convnet.exchange.painted_masks import add_painting
 from napari_convnet.exchange.pixels import check_label_image
-from napari_convnet.exchange.plan import ImportPlan, drop_known
+from napari_convnet.exchange.plan import ImportPlan
 from napari_convnet.exchange.tables import shown
 from napari_convnet.progress import Progress
 from napari_convnet.project import ImageRecord, Project
@@ -89,10 +89,7 @@ def import_label_layer(
     yield Progress(done=0, total=0, text=f"reading {shown(name, 40)}")
     _add_objects(plan, image, check_label_image(np.asarray(labels), image, name), *values)
     plan.notes.append(_TO_LEARN)
-    plan.classes.update(target.changed_classes())
-    drop_known(project, plan)
-    yield Progress(done=0, total=0, text="writing into the project")
-    return apply_plan(project, plan)
+    return (yield from write_plan(target, plan))
 
 
 def _values(target: Target, source: str) -> tuple[int, int]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_convnet.errors import UserError
 from napari_convnet.folders.reading import list_images, read_image, read_labels
+from napari_convnet.folders.stacks import read_label_stack, read_stack
 from napari_convnet.images import CleanImage
 
 
@@ -23,6 +24,11 @@ class ImagePair:
     def read(self) -> tuple[CleanImage, np.ndarray]:
         """Read the image and its labels ``(Y, X)``."""
         return read_image(self.image), read_labels(self.labels)
+
+    def read_stack(self) -> tuple[list[CleanImage], np.ndarray]:
+        """Read a stack's slices and its labels ``(Z, Y, X)``."""
+        planes = read_stack(self.image)
+        return planes, read_label_stack(self.labels, (len(planes), *planes[0].shape))
 
 
 def pair_images(images: Path, labels: Path) -> tuple[ImagePair, ...]:

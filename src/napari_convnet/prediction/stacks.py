@@ -258,6 +258,5 @@ def _finish(done: StackSegmentation, problem: UserError | None) -> StackSegmenta
 
 def _tell(number: int, n_planes: int, event: Progress) -> Progress:
     """Tell a plane's progress as the stack's, in hundredths of planes."""
-    share = event.done / event.total if event.total else 0.0
-    done = round(100 * (number + share))
+    done = round(100 * (number + event.share))
     return Progress(done=done, total=100 * n_planes, text=f"plane {number + 1:,} of {n_planes:,}")

@@ -160,11 +160,10 @@ class _Slices(Sequence):
 
 def _teller(count: int, total: int) -> Callable[[Progress], Progress]:
     def tell(event: Progress) -> Progress:
-        share = event.done / event.total if event.total else 0.0
         text = event.text if total == 1 else f"stack {count + 1:,} of {total:,}: {event.text}"
         if event.text.startswith("reading"):  # a part of its own
             return Progress(done=event.done, total=event.total, text=text)
-        return Progress(done=round(1000 * (count + share)), total=1000 * total, text=text)
+        return Progress(done=round(1000 * (count + event.share)), total=1000 * total, text=text)
 
     return tell
 

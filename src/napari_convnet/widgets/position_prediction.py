@@ -86,8 +86,7 @@ def _as_part(steps: Generator, number: int, n: int) -> Generator[Progress, None,
     """Tell the progress of all planes instead of one plane's tiles."""
 
     def tell(event: Progress) -> Progress:
-        share = event.done / event.total if event.total else 0.0
-        done = round(100 * (number + share))
+        done = round(100 * (number + event.share))
         return Progress(done=done, total=100 * n, text=f"plane {number + 1:,} of {n:,}")
 
     return told_as(steps, tell)

@@ -228,12 +228,11 @@ def _as_part(part: Sequence[Path], start: int, n: int) -> Any:
     """Return how the progress in one image, or in several together, is told as that of all of them."""
 
     def tell(event: Progress) -> Progress:
-        share = event.done / event.total if event.total else 0.0
         where = f"image {start + 1:,} of {n:,}: {part[0].name}"
         if len(part) > 1:
             where = f"images {start + 1:,} to {start + len(part):,} of {n:,}"
         text = f"{where}, {event.text}" if event.total > 1 else where
-        done = round(_PARTS * (start + len(part) * min(1.0, share)))
+        done = round(_PARTS * (start + len(part) * event.share))
         return Progress(done=done, total=_PARTS * n, text=text)
 
     return tell

@@ -98,8 +98,7 @@ def _as_frame(frame: int, n: int):
     """Return how the progress in one frame is told as that of the film."""
 
     def tell(event: Progress) -> Progress:
-        share = event.done / event.total if event.total else 0.0
-        done = round(100 * (frame + share))
+        done = round(100 * (frame + event.share))
         return Progress(done=done, total=100 * n, text=f"frame {frame + 1:,} of {n:,}")
 
     return tell
