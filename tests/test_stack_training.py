@@ -299,6 +299,9 @@ def test_the_command_trains_on_files_of_stacks_and_segments_them(tmp_path):
     report = json.loads((out / "r.json").read_text())
     assert report["mean_iou"] == pytest.approx(whole["mean_iou"], abs=1e-6)
     one_message(command(*scored, "--instances"), "CN-509")
+    tifffile.imwrite(labels / "s1.tif", annotated(1).labels + 1, metadata={"axes": "ZYX"})
+    one_message(command(*scored), "CN-641")  # there are two classes
+    tifffile.imwrite(labels / "s1.tif", annotated(1).labels, metadata={"axes": "ZYX"})
     one_message(command(*given, "--instances"), "CN-506")
     for axes in ("CYX", "TYX"):  # a file that says that it is no stack
         tifffile.imwrite(images / "s1.tif", stack, metadata={"axes": axes})
