@@ -33,6 +33,7 @@ from napari_convnet.scores import match_objects
 from napari_convnet.separation import cut_waists
 from napari_convnet.settings import ObjectSettings
 from napari_convnet.training import repeat_run, start_from_model
+from napari_convnet.training.objectives import class_weights, objective_of
 from whole_object_pictures import CLASSES, UNET, draw_rods, rod_set, rods, train_objects
 
 QUICK = TrainingSettings(epochs=3, batch_size=4, device="cpu")
@@ -107,6 +108,38 @@ def test_augmentation_moves_classes_and_depths_alike():
     assert (classes < 0).any()
     assert torch.equal(classes < 0, depths < 0)  # from outside
     assert torch.equal(classes == 1, depths > 0)
+
+
+def test_a_small_image_is_shown_as_often_as_a_large_one():
+    large = rods(0)
+    corner = (slice(0, 48), slice(0, 48))
+    small = replace(
+        large, image=CleanImage(np.full((1, 48, 48), -1, np.float32), None, "small"),
+        labels=large.labels[corner], instances=large.instances[corner],
+    )  # fmt: skip
+    large = replace(large, image=CleanImage(np.ones((1, 128, 128), np.float32), None, "large"))
+    samples = WholeObjectSet.from_annotations(
+        [large, small], CLASSES, patch_size=32, validation_fraction=0, normalisation="unit"
+    )
+    random = torch.Generator().manual_seed(0)
+    inputs, _ = next(samples.training_batches(400, random, augment=None))
+    assert 160 < int((inputs[:, 0, 0, 0] < inputs.max()).sum()) < 240
+
+
+def test_whole_objects_are_never_weighted_by_how_frequent_they_are():
+    samples = rod_set()
+    inputs, targets = next(
+        samples.training_batches(8, torch.Generator().manual_seed(0), augment=None)
+    )
+    outputs = torch.randn(
+        (len(inputs), 3, *inputs.shape[2:]), generator=torch.Generator().manual_seed(1)
+    )
+    losses = {
+        balance: objective_of(samples, TrainingSettings(balance=balance), torch.device("cpu")).loss(outputs, targets)
+        for balance in ("weighted_loss", "off")
+    }  # fmt: skip
+    assert losses["weighted_loss"] == losses["off"]
+    assert not torch.allclose(class_weights(samples.class_counts()), torch.ones(2))
 
 
 def test_where_objects_are_not_known_no_depth_is_taught():

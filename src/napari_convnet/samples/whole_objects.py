@@ -7,9 +7,11 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
+import torch
 
 from napari_convnet.classes import ClassInfo
 from napari_convnet.samples.annotated_pixels import AnnotatedPixels
+from napari_convnet.samples.patches import Patch
 from napari_convnet.samples.segmentation import SegmentationSet
 
 
@@ -62,3 +64,14 @@ class WholeObjectSet(SegmentationSet):
 
     def _taught(self, index: int, window: Sequence[slice]) -> np.ndarray:
         return np.stack([maps[index][*window] for maps in (self.targets, self.depths)])
+
+    def _draw_patch(self, target: int, random: torch.Generator) -> Patch:
+        """Cut a patch around a pixel of a class; every image that shows it is as likely.
+
+        Whole objects cover images, and a large image must not count for more than one of many small objects.
+        """
+        shows = np.flatnonzero(self._counts[:, target])
+        number = int(shows[int(torch.randint(len(shows), (1,), generator=random))])
+        pixels = self._pixels_of(number, target)
+        pixel = int(pixels[int(torch.randint(len(pixels), (1,), generator=random))])
+        return self._patch_around(self.training_areas[number], pixel, random)

@@ -70,7 +70,8 @@ class TrainingSettings(Checked):
         str,
         _choice("loss", ("weighted_loss", "balanced_sampling", "off"),
                 "Let rare classes count more in the loss (by the inverse root of their counts), or show all "
-                "classes equally often.", "balance classes"),
+                "classes equally often. Whole objects are never weighted: their patches show all classes equally "
+                "often.", "balance classes"),
     ] = "weighted_loss"  # fmt: skip
     seed: Annotated[
         int,
