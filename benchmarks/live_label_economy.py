@@ -7,13 +7,16 @@ clock stands still for scoring. Painted and scored are only images that no start
 (``starter_weights/kept_out.txt``), others with another seed. The rows: from scratch; ``--without FILE``, starter
 weights that saw no image of the set, as ``starter_weights/make_starter_weights.py`` makes
 them; the shipped ones. Put no other work on the machine: the seconds are those of a wall clock. ``--steps`` counts
-steps instead, which any machine repeats.
+steps instead, which any machine repeats. ``--apoc PYTHON`` is the Python of an environment with APOC, see
+`apoc_pixels`.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Generator, Mapping, Sequence
@@ -23,11 +26,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from instant_preview import iou, score_scikit_image
-from sparse_strokes import CLASSES, draw_strokes
+from sparse_strokes import CLASSES, draw_strokes, pairs_of
 from torch import Tensor, nn
 
 from napari_convnet.classes import background_index
-from napari_convnet.folders import ImagePair, pair_images
+from napari_convnet.folders import ImagePair
 from napari_convnet.images import CleanImage, Normalisation
 from napari_convnet.instant import split_strokes
 from napari_convnet.live import InView, LiveStrokes
@@ -44,7 +47,6 @@ from napari_convnet.networks import (
 )
 from napari_convnet.settings import TrainingSettings
 
-REPOSITORY = Path(__file__).parents[1]
 TRAINING_IMAGES, SCORED_IMAGES = 3, 40
 ROWS = ("from scratch", "starter without the set", "shipped starter")
 FOREST = "scikit-image's forest"
@@ -121,6 +123,30 @@ def read_task(pairs: Sequence[ImagePair], seed: int, n_scored: int) -> Task:
     return Task(seed, training, read[TRAINING_IMAGES:], strokes)
 
 
+def score_apoc(task: Task, python: Path) -> dict[str, float]:
+    """Return what APOC scores with its own settings, and with trees as deep as those of scikit-image's forest."""
+    with tempfile.TemporaryDirectory() as folder:
+        asked, found = Path(folder, "task.npz"), Path(folder, "found.npz")
+        arrays = {f"strokes_{k}": strokes for k, strokes in enumerate(task.strokes)}
+        for name, part in (("training", task.training), ("held", task.held_out)):
+            arrays |= {f"{name}_{k}": _by_percentiles(image) for k, (image, _) in enumerate(part)}
+        np.savez(asked, **arrays)
+        script = Path(__file__).with_name("apoc_pixels.py")
+        subprocess.run([python, script, asked, found], check=True, stdout=subprocess.DEVNULL)
+        classes = np.load(found)
+        return {
+            f"APOC, {way}": float(
+                np.mean([iou(true, classes[f"{way}_{k}"]) for k, (_, true) in enumerate(task.held_out)])
+            )
+            for way in ("default", "deep")
+        }  # fmt: skip
+
+
+def _by_percentiles(image: CleanImage) -> np.ndarray:
+    low, high = np.percentile(image.pixels[0], (1, 99.8))
+    return ((image.pixels[0] - low) / max(high - low, 1e-6)).astype(np.float32)
+
+
 def measure(task: Task, weights: Weights, marks: list[int], unit: str) -> list[float]:
     """Train live and return the score without strokes and at each mark after the last stroke."""
     painter = Painter([image for image, _ in task.training], task.strokes)
@@ -146,15 +172,6 @@ def measure(task: Task, weights: Weights, marks: list[int], unit: str) -> list[f
     return scores
 
 
-def pairs_of(data: Path, name: str) -> list[ImagePair]:
-    """Return the images of a set, of those that starter weights are made of only what was kept out."""
-    pairs = pair_images(data / name / "images", data / name / "masks")
-    kept_out = (REPOSITORY / "starter_weights" / "kept_out.txt").read_text().split()
-    if not any(path.startswith(f"{name}/") for path in kept_out):
-        return list(pairs)
-    return [pair for pair in pairs if f"{name}/images/{pair.image.name}" in kept_out]
-
-
 def main() -> None:
     """Measure with every seed and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -164,7 +181,8 @@ def main() -> None:
     parser.add_argument("--steps", action="store_true", help="marks are steps, not seconds")
     parser.add_argument("--scored", type=int, default=SCORED_IMAGES, help="unseen images, at most")
     parser.add_argument("--without", type=Path, help="starter weights that saw no image of the set")
-    parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS)
+    parser.add_argument("--rows", nargs="*", choices=ROWS, default=ROWS)
+    parser.add_argument("--apoc", type=Path, help="Python of an environment with APOC")
     parser.add_argument("--no-forest", action="store_true", help="leave scikit-image's forest out")
     options = parser.parse_args()
     unit = "steps" if options.steps else "seconds"
@@ -188,6 +206,10 @@ def main() -> None:
             forest = score_scikit_image(task.training, task.held_out, task.strokes, seed)
             table.setdefault(FOREST, []).append([float("nan"), forest])
             show(FOREST, seed, table[FOREST][-1])
+        if options.apoc is not None:
+            for name, value in score_apoc(task, options.apoc).items():
+                table.setdefault(name, []).append([float("nan"), value])
+                show(name, seed, table[name][-1])
     for name, rows in table.items():
         show(name, "mean", np.mean(rows, axis=0))
     print(hardware())
