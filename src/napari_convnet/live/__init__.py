@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from napari_convnet.live.events import (
+    RECENT_STROKES,
     InView,
     LivePart,
     LiveSource,
@@ -14,6 +15,7 @@ from napari_convnet.live.events import (
 )
 
 __all__ = [
+    "RECENT_STROKES",
     "InView",
     "LivePart",
     "LiveSource",

@@ -17,6 +17,10 @@ from napari_convnet.progress import Progress
 OpenPlane = Callable[[], ReadableImage]
 
 
+#: Strokes whose shares of right pixels are told together, the last ones.
+RECENT_STROKES = 10
+
+
 @dataclass(frozen=True, eq=False)
 class LiveStrokes:
     """All strokes of now.

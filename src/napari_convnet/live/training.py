@@ -15,6 +15,7 @@ from napari_convnet.errors import UserError
 from napari_convnet.instant import PaintedPart
 from napari_convnet.live.crops import PaintedCrops
 from napari_convnet.live.events import (
+    RECENT_STROKES,
     LiveSource,
     Resting,
     StrokesJoined,
@@ -245,7 +246,7 @@ def _remark(scored: list[dict[str, Any]]) -> str:
     """Say what is known of a model that was trained on everything that was painted."""
     if not scored:
         return "It learned from all strokes while they were painted: there is no score, as nothing was held out."
-    recent = scored[-10:]
+    recent = scored[-RECENT_STROKES:]
     n, right = sum(each["scored"] for each in recent), sum(each["right"] for each in recent)
     return (
         f"It learned from all strokes while they were painted. Before the last {len(recent)} of them were learned, the "

@@ -41,11 +41,12 @@ def learned_images(scores: Mapping[str, Any], runs: Sequence[RunRecord]) -> Lear
     found: set[int] = set()
     seen: set[str] = set()
     while True:
-        own = _data_hash(scores)
-        given = [run for run in runs if own and _data_hash(run.scores) == own]
-        known = [run.data["image_ids"] for run in given if "image_ids" in run.data]
+        record = _record(scores)
+        own = _identity(record)
+        given = [run for run in runs if own and _identity(_record(run.scores)) == own]
+        known = [ids for run in given if (ids := _image_ids(run)) is not None]
         found.update(*known)
-        start = scores.get("repeat", {}).get("start") or {}
+        start = record.get("start") or {}
         if not known or own in seen:
             return Learned(frozenset(found), False)
         if start.get("kind") in _FOREIGN_STARTS:
@@ -57,7 +58,18 @@ def learned_images(scores: Mapping[str, Any], runs: Sequence[RunRecord]) -> Lear
         scores = before[0].scores
 
 
-def _data_hash(scores: Mapping[str, Any]) -> str:
-    """Return the hash of what a training was given, as the scores of its model and of its run tell it; else ""."""
-    record = scores.get("repeat")
-    return str(record.get("data_sha256", "")) if isinstance(record, Mapping) else ""
+def _record(scores: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a training tells of its beginning, one that can be repeated or a live one; else nothing."""
+    found = (scores.get(name) for name in ("repeat", "live"))
+    return next((record for record in found if isinstance(record, Mapping)), {})
+
+
+def _identity(record: Mapping[str, Any]) -> str:
+    """Return what a model and its run share: the hash of what was given, or a live training's own name; else ""."""
+    return str(record.get("data_sha256") or record.get("id") or "")
+
+
+def _image_ids(run: RunRecord) -> Sequence[int] | None:
+    """Return the images that a run learned from; live ones are known when it ends. None where they are not known."""
+    found = run.data.get("image_ids", _record(run.scores).get("image_ids"))
+    return found if isinstance(found, list) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from collections.abc import Generator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from napari_convnet.widgets.training_worker import SettingsChosen, TrainingContr
 if TYPE_CHECKING:
     from napari_convnet.live.network import LiveRequest
     from napari_convnet.model_file import Model
+    from napari_convnet.widgets.live_source import LiveDesk
 
 #: Patches of a step: small steps let strokes join and views be predicted soon.
 _BATCH_SIZE = 8
@@ -51,9 +53,19 @@ def live_steps(
     try:
         model = yield from train_live(request.live, wanted, stop=stop, pause=control.pause)
     except TrainingInterrupted as interrupted:
+        _tell_what_it_knows(interrupted.model, request.live, wanted)
         interrupted.data = model_bytes(interrupted.model)
         raise
+    if model is not None:
+        _tell_what_it_knows(model, request.live, wanted)
     return model, b"" if model is None else model_bytes(model)
+
+
+def _tell_what_it_knows(model: Model, desk: LiveDesk, wanted: LiveRequest) -> None:
+    """Write down which of the project's images were learned, so that no score on them is believed later."""
+    model.card.scores["live"] |= {
+        "id": uuid.uuid4().hex, "image_ids": sorted(desk.learned), "start": wanted.start,
+    }  # fmt: skip
 
 
 def _live_request(request: Any, control: TrainingControl) -> tuple[LiveRequest, dict[str, str]]:

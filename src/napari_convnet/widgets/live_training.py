@@ -9,7 +9,7 @@ from qtpy.QtCore import QObject, QTimer
 from qtpy.QtWidgets import QApplication, QCheckBox, QWidget
 
 from napari_convnet.errors import UserError
-from napari_convnet.live import LivePart, StrokesJoined
+from napari_convnet.live import RECENT_STROKES, LivePart, StrokesJoined
 from napari_convnet.progress import Progress
 from napari_convnet.widgets.class_overlay import ClassOverlay, UncertaintyOverlay
 from napari_convnet.widgets.controls import push_button, text_line
@@ -27,8 +27,6 @@ from napari_convnet.widgets.tile_overlay import TileOverlay
 _DELAY_MILLISECONDS = 200
 #: Tiles that come are drawn together: each drawing of the canvas costs more than they do.
 _DRAW_MILLISECONDS = 250
-#: Strokes whose shares are told together, the last ones.
-_RECENT = 10
 _TIP = (
     "Train while you paint: strokes join at once, and the mask of the part in view is shown anew every few seconds "
     "until you press Stop. Paint where it is wrong."
@@ -258,7 +256,7 @@ class LiveTraining(QObject):
         scored = [each for each in self._joined if each.n_scored]
         lines: list[Any] = []
         if scored:
-            last, recent = scored[-1], scored[-_RECENT:]
+            last, recent = scored[-1], scored[-RECENT_STROKES:]
             lines.append(
                 f"Before the last stroke was learned, the mask was right on {last.n_right / last.n_scored:.0%} of its "
                 f"{last.n_scored:,} pixels."

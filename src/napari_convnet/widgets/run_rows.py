@@ -10,6 +10,7 @@ from typing import Any
 
 from napari_convnet.errors import UserError
 from napari_convnet.exchange.tables import table_bytes
+from napari_convnet.live import RECENT_STROKES
 from napari_convnet.networks import NETWORKS
 from napari_convnet.networks.graph_json import graph_from_json
 from napari_convnet.progress import Progress, format_seconds
@@ -160,6 +161,7 @@ def _test_images(run: RunRecord) -> str:
 def _row(run: RunRecord, letters: Mapping[str, str], counts: Mapping[str, int]) -> RunRow:
     scores, held_out = run.scores, _held_out(run)
     figure, test = (main_figure(scores, run.task, part) for part in ("validation", "test"))
+    held = f"{figure.name} {figure.text}" if figure else _live_text(scores)
     seconds, epochs, best = (scores.get(k) for k in ("seconds", "epochs_trained", "best_epoch"))
     where = str(scores.get("measured_on", ""))
     settings = _settings_text(run)
@@ -174,12 +176,9 @@ def _row(run: RunRecord, letters: Mapping[str, str], counts: Mapping[str, int]) 
         Cell(network_name(run), network_name(run), _network_tip(run)),
         Cell(_data_text(run), _data_text(run).casefold(), f"{_data_text(run)}. {where}".strip()),
         Cell(settings or "defaults", settings),
-        Cell(_epochs_text(epochs, best), epochs),
+        Cell(_epochs_text(epochs, best) or _steps_text(scores), epochs),
         Cell(format_seconds(seconds) if _is_number(seconds) else "", seconds),
-        Cell(
-            f"{figure.name} {figure.text}" if figure else "",
-            figure.value if figure else None, f"{where}. {scores.get('warning', '')}",
-        ),
+        Cell(held, figure.value if figure else None, f"{where}. {scores.get('warning', '')}"),
         Cell(letter, letter or None, others if letter else "Not known: nothing held out, or an older run."),
         Cell(
             f"{test.name} {test.value:.3f}" if test else "", test.value if test else None,
@@ -212,6 +211,12 @@ def _data_text(run: RunRecord) -> str:
     data = run.data
     if "folder" in data:
         return f"{data.get('images', '?')} images of {str(data['folder'])[-60:]}"
+    live = _live(run.scores)
+    if live:
+        n = sum(each.get("pixels", 0) for each in live["joined"])
+        n_images = len(live.get("image_ids", ()))
+        of_images = f", {n_images} image{'s' * (n_images != 1)}" * bool(n_images)
+        return f"{n:,} pixels{of_images}, live"
     counts = data.get("counts")
     n = sum(counts) if isinstance(counts, list) and all(map(_is_number, counts)) else None
     planes = data.get("planes", "?")
@@ -237,6 +242,24 @@ def _epochs_text(epochs: Any, best: Any) -> str:
     if not _is_number(epochs):
         return ""
     return f"{epochs} (best {best})" if _is_number(best) else str(epochs)
+
+
+def _live(scores: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a live training tells of its strokes; nothing for others."""
+    found = scores.get("live")
+    return found if isinstance(found, Mapping) and found.get("joined") else {}
+
+
+def _live_text(scores: Mapping[str, Any]) -> str:
+    """Say how right a live training was on the last strokes before it learned them."""
+    scored = [each for each in _live(scores).get("joined", ()) if each.get("scored")]
+    recent = scored[-RECENT_STROKES:]
+    n = sum(each["scored"] for each in recent)
+    return f"{sum(each['right'] for each in recent) / n:.0%} of new strokes" if n else ""
+
+
+def _steps_text(scores: Mapping[str, Any]) -> str:
+    return f"{scores.get('steps', 0):,} steps" if _live(scores) else ""
 
 
 def _is_number(value: Any) -> bool:

@@ -23,7 +23,7 @@ def data_of(request: TrainingRequest | FolderRequest, session: Session) -> dict[
     return {
         "planes": len(request.planes), "counts": _counts(request, session), "mode": request.mode,
         "opened": names, "name": request.name,
-        **({"image_ids": ids} if request.live is None else {}),  # what is learned live is not known yet
+        **({"image_ids": ids} if request.live is None else {}),  # of a live one, its scores tell them in the end
     }  # fmt: skip
 
 
