@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from napari_convnet import __version__
 from napari_convnet.cli import exchange, locate
+from napari_convnet.cli.check import check
 from napari_convnet.cli.compare import compare
 from napari_convnet.cli.console import fail, say
 from napari_convnet.cli.data_options import (
@@ -85,8 +86,8 @@ train_app = typer.Typer(help="Train a model on folders of images.", no_args_is_h
 app.add_typer(train_app, name="train")
 exchange.register(app)
 locate.register(train_app)
-app.command()(networks)
-app.command()(compare)
+for command in (networks, compare, check):
+    app.command()(command)
 
 
 @train_app.command("classify")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from napari_convnet.folders import (
     read_image,
 )
 from napari_convnet.images import CleanImage, check_labels
+from napari_convnet.samples import AnnotatedPixels
 
 
 class SpokenClassFolder(ClassFolder):
@@ -93,6 +95,12 @@ def list_pairs(images: Path, labels: Path, n_classes: int = 0) -> tuple[CheckedP
     """Pair images with label images of the same stem."""
     pairs = pair_images(images, labels)
     return tuple(CheckedPair(pair.image, pair.labels, n_classes) for pair in pairs)
+
+
+def read_pairs(pairs: Sequence[CheckedPair], instances: bool) -> list[AnnotatedPixels]:
+    """Read images with their labels: classes of pixels, or whole objects."""
+    kind = AnnotatedPixels.of_objects if instances else AnnotatedPixels
+    return [kind(*pair.read()) for pair in pairs]
 
 
 def list_held_pairs(

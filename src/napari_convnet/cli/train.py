@@ -17,11 +17,11 @@ from napari_convnet.cli.class_data import (
 from napari_convnet.cli.console import follow, say, stopped_by_interrupt
 from napari_convnet.cli.crossvalidate import CrossValidation, cross_validate
 from napari_convnet.cli.inputs import (
-    CheckedPair,
     groups_cannot_be_held_out,
     list_held_pairs,
     list_pairs,
     parse_validation,
+    read_pairs,
 )
 from napari_convnet.cli.label_classes import classes_of_labels
 from napari_convnet.cli.stack_training import STACKS_A_STEP, stack_samples
@@ -162,8 +162,8 @@ def train_segmenter(
     held_pairs = list_held_pairs(held_folder, images, labels) if held_folder else ()
     test_pairs = list_held_pairs(test, images, labels) if test else ()
     groups = group_names([p.image for p in pairs], options.groups) if options.groups else None
-    annotated = _read_pairs(pairs, instances)
-    held_out = _read_pairs(held_pairs, instances)
+    annotated = read_pairs(pairs, instances)
+    held_out = read_pairs(held_pairs, instances)
     if groups is not None and fraction > 0:
         _check_groups(annotated, fraction, groups, options)
     kind = WholeObjectSet if instances else SegmentationSet
@@ -209,19 +209,6 @@ def check_options(options: Options, task: Task) -> TrainingSettings:
     if options.report:
         check_file(options.report)
     return settings
-
-
-def _read_pairs(pairs: Sequence[CheckedPair], instances: bool) -> list[AnnotatedPixels]:
-    annotated = []
-    for pair in pairs:
-        image, labels = pair.read()
-        part = (
-            AnnotatedPixels.of_objects(image, labels)
-            if instances
-            else AnnotatedPixels(image, labels)
-        )
-        annotated.append(part)
-    return annotated
 
 
 def _check_groups(

@@ -105,10 +105,7 @@ def read_starter_weights(path: Path | None = None) -> dict[str, Tensor]:
 
 def describe_starter_weights() -> str:
     """Return in words what a training begins with."""
-    return (
-        "The UNet begins with what it learned from simulated cells and from CC0 images of nuclei; they come with the "
-        "program, nothing is downloaded."
-    )
+    return "Learned from simulated cells and from CC0 images of nuclei; nothing is downloaded."
 
 
 def begin_head(

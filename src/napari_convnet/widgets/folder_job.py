@@ -13,6 +13,7 @@ import numpy as np
 from napari_convnet.classes import make_classes
 from napari_convnet.errors import UserError
 from napari_convnet.folders import ClassFolder, group_names, read_array, read_class_folder
+from napari_convnet.images import CleanImage
 from napari_convnet.progress import Progress
 from napari_convnet.settings import TrainingSettings
 from napari_convnet.widgets.image_list_job import small_picture
@@ -99,7 +100,15 @@ def folder_training_steps(
 def read_samples(
     request: FolderRequest, stop: threading.Event
 ) -> Generator[Progress, None, ClassificationSet | None]:
-    """Read and resize all images; None when it is stopped before the last one."""
+    """Return the training set of all images; None when it is stopped before the last one."""
+    found = yield from read_folder_set(request, stop)
+    return None if found is None else found[0]
+
+
+def read_folder_set(
+    request: FolderRequest, stop: threading.Event
+) -> Generator[Progress, None, tuple[ClassificationSet, Sequence[CleanImage]] | None]:
+    """Read and resize all images; return the training set and the images, None after a stop before the last one."""
     from napari_convnet.networks import network_entry
     from napari_convnet.samples import ClassificationSet, read_image_files, split_class_folder
 
@@ -114,13 +123,14 @@ def read_samples(
         return None
     kept = folder.subset(files.kept)
     split = _with_notes(split.subset(files.kept), files)
-    return ClassificationSet.from_images(
-        lambda index: files.images[index],
+    samples = ClassificationSet.from_images(
+        files.images.__getitem__,
         kept.targets,
         make_classes(kept.class_names),
         split,
         input_size=size,
     )
+    return samples, files.images
 
 
 def _with_notes(split: Split, files: ImageFiles) -> Split:

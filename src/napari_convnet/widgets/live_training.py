@@ -29,7 +29,7 @@ _DELAY_MILLISECONDS = 200
 _DRAW_MILLISECONDS = 250
 _TIP = (
     "Train while you paint: strokes join at once, and the mask of the part in view is shown anew every few seconds "
-    "until you press Stop. Paint where it is wrong."
+    "until you press Stop. Paint where it is wrong. Epochs, time limit and what is held out mean nothing here."
 )
 
 

@@ -54,13 +54,18 @@ class NetworkForm(QWidget):
         self.design_button = push_button(
             "Design…", "Put layers together yourself, or change a network of the courses."
         )
+        self.check_button = push_button(
+            "Check data…",
+            "Look for what would spoil the training or its score: rare classes, overexposed images, images unlike the "
+            "others, swapped channels, copies across what is held out.",
+        )
         self.start_from = StartFrom()
         self.pretrained = self.start_from.choice
         form = QFormLayout()
         form.setContentsMargins(0, 0, 0, 0)
         for label, control in (
             ("Network", self.network),
-            ("", row(self.table_button, self.design_button)),
+            ("", row(self.table_button, self.design_button, self.check_button)),
             ("Start from", self.pretrained),
         ):
             form.addRow(label, control)

@@ -1,4 +1,4 @@
-"""The windows that belong to the choice of a network: its table, the designer, and samples as it would see them."""
+"""The windows that belong to the choice of a network: its table, the designer, its samples and a check of the data."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QWidget
 
 from napari_convnet.networks.catalogue import network_entry
 from napari_convnet.widgets.augmentation_preview import AugmentationPreview
+from napari_convnet.widgets.data_check import DataCheck
 from napari_convnet.widgets.designer import Designer
 from napari_convnet.widgets.folder_job import FolderRequest
 from napari_convnet.widgets.folder_panel import FolderPanel
@@ -53,6 +54,7 @@ class NetworkWindows(QObject):
         self.designer: Designer | None = None
         form.table_button.clicked.connect(lambda _checked: guarded(self.show_table))
         form.design_button.clicked.connect(lambda _checked: guarded(self.show_designer))
+        form.check_button.clicked.connect(lambda _checked: guarded(self.check_data))
         form.options.preview_asked.connect(lambda: guarded(self.show_augmentation))
         session.project_changed.connect(self.refresh)
         self.refresh()
@@ -61,6 +63,12 @@ class NetworkWindows(QObject):
         """Offer the networks that the project has now."""
         project = self._session.project
         self._form.network.set_saved(project.networks() if project is not None else ())
+
+    def check_data(self) -> None:
+        """Look for what would spoil the training."""
+        window = DataCheck(self._dock, self._request())
+        window.show()
+        window.start()
 
     def show_augmentation(self) -> None:
         """Show samples as they are and augmented."""

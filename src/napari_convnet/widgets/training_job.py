@@ -101,9 +101,14 @@ def build_samples(request: TrainingRequest) -> tuple[TrainingSet, tuple[ImageNot
     """Return what is trained on, normalised, and what the person should know about the images."""
     if request.stacks:
         return stack_set(request)
+    samples, images = build_set(request)
+    return samples, tuple(note for image in images for note in image.notes)
+
+
+def build_set(request: TrainingRequest) -> tuple[TrainingSet, list[CleanImage]]:
+    """Return what is trained on where that is planes, and the images as they are."""
     images = read_planes([plane.arrays for plane in request.planes])
-    notes = tuple(note for image in images for note in image.notes)
-    return _training_set(request, images), notes
+    return _training_set(request, images), images
 
 
 def kept_model(result: JobResult) -> Trained | None:
