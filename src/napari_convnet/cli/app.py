@@ -5,18 +5,16 @@ torch is imported inside the commands, so that ``--help`` answers at once.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from napari_convnet import __version__
 from napari_convnet.cli import exchange, locate
 from napari_convnet.cli.check import check
+from napari_convnet.cli.command_group import Commands
 from napari_convnet.cli.compare import compare
-from napari_convnet.cli.console import fail, say
 from napari_convnet.cli.data_options import (
     Folds,
     GroupsColumn,
@@ -39,44 +37,13 @@ from napari_convnet.cli.options import (
     Seed,
     count_orientations,
 )
+from napari_convnet.cli.suspects import suspects
 from napari_convnet.cli.training_options import with_training_options
 from napari_convnet.errors import UserError
 
-
-class _Commands(TyperGroup):
-    """Commands that answer a wrong input by one message, and Ctrl+C by the shell's own exit status."""
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except UserError as error:
-            fail(error)
-        except KeyboardInterrupt:
-            say("Interrupted. What was complete is kept; nothing is half written.")
-            sys.exit(130)
-        except Exception as error:
-            if not _is_out_of_memory(error):
-                raise
-            fail(
-                UserError(
-                    "CN-201",
-                    "Memory ran out. Your files are as they were. Close other programs, use a "
-                    "smaller --batch-size or --size, or --device cpu.",
-                    details=str(error),
-                )
-            )
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    torch = sys.modules.get("torch")  # not imported for this question
-    return isinstance(error, MemoryError) or (
-        torch is not None and isinstance(error, torch.OutOfMemoryError)
-    )
-
-
 app = typer.Typer(
     name="napari-convnet",
-    cls=_Commands,
+    cls=Commands,
     help="Train convolutional networks on annotated images, and apply them.",
     no_args_is_help=True,
     add_completion=False,
@@ -86,7 +53,7 @@ train_app = typer.Typer(help="Train a model on folders of images.", no_args_is_h
 app.add_typer(train_app, name="train")
 exchange.register(app)
 locate.register(train_app)
-for command in (networks, compare, check):
+for command in (networks, compare, check, suspects):
     app.command()(command)
 
 

@@ -67,7 +67,7 @@ def training_steps(
         samples,
         network,
         settings,
-        initial_weights=_read_pretrained(options.pretrained, options.network),
+        initial_weights=read_pretrained(options.pretrained, options.network),
         initial_model=options.start_model,
         stop=stop,
         name=name,
@@ -82,7 +82,7 @@ def read_imagenet(network: str, network_settings: Mapping[str, Any] | None = Non
     return download_weights(network, network_settings)
 
 
-def _read_pretrained(source: str, network: str) -> dict[str, Tensor] | None:
+def read_pretrained(source: str, network: str) -> dict[str, Tensor] | None:
     """Return pretrained weights: none, the package's, torchvision's own, or those in a file."""
     if source == "none":
         return None

@@ -27,6 +27,7 @@ from napari_convnet.evaluation.pixels import (
 )
 from napari_convnet.evaluation.positions import evaluate_marked, evaluate_positions
 from napari_convnet.evaluation.side_by_side import score_cells, score_masks
+from napari_convnet.evaluation.suspects import Suspects, find_suspects, judge
 from napari_convnet.evaluation.versions import versions
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Comparison",
     "Difference",
     "SharedClasses",
+    "Suspects",
     "compare_answers",
     "compare_cells",
     "compare_masks",
@@ -46,6 +48,8 @@ __all__ = [
     "evaluate_positions",
     "evaluate_segmentation",
     "evaluate_stacks",
+    "find_suspects",
+    "judge",
     "match_classes",
     "score_cells",
     "score_classification",

@@ -16,6 +16,8 @@ from napari_convnet.widgets.background import JobResult
 from napari_convnet.widgets.controls import push_button, row, text_line
 from napari_convnet.widgets.folder_job import FolderRequest, read_folder_set
 from napari_convnet.widgets.job_slot import JobSlot
+from napari_convnet.widgets.session import Session
+from napari_convnet.widgets.suspect_labels import SuspectLabels
 from napari_convnet.widgets.training_job import TrainingRequest, build_set
 
 if TYPE_CHECKING:
@@ -35,16 +37,20 @@ class DataCheck(QDialog):
     ----------
     parent
         The dock that it belongs to.
+    session
+        Its viewer shows annotations that are probably wrong.
     request
         What would be trained on.
     """
 
-    def __init__(self, parent: QWidget, request: TrainingRequest | FolderRequest) -> None:
+    def __init__(
+        self, parent: QWidget, session: Session, request: TrainingRequest | FolderRequest
+    ) -> None:
         super().__init__(parent)
         self.setWindowTitle("Check of the data")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.resize(*_SIZE)
-        self._request = request
+        self._session, self._request = session, request
         self.slot = JobSlot(self)
         self.status = text_line("How far the check is, and what it came to")
         self.bar = QProgressBar()
@@ -57,7 +63,13 @@ class DataCheck(QDialog):
         self.copy_button.setEnabled(False)
         self.close_button = push_button("Close", "Close this window; a check ends.", self.close)
         self.close_button.setDefault(True)
-        buttons = row(self.copy_button, self.close_button)
+        self.suspects_button = push_button(
+            "Suspect labels…",
+            "Find annotations that are probably wrong: networks judge the ones that they never saw.",
+            self.find_suspects,
+        )
+        self.suspects_button.setVisible(request.task == "classify")
+        buttons = row(self.suspects_button, self.copy_button, self.close_button)
         buttons.insertStretch(0)
         layout = QVBoxLayout(self)
         for widget in (self.status, self.bar, self.found):
@@ -71,6 +83,12 @@ class DataCheck(QDialog):
             lambda stop: check_steps(self._request, stop), description="Check of the data",
             on_progress=self._on_progress, on_done=self._on_done,
         )  # fmt: skip
+
+    def find_suspects(self) -> None:
+        """Let networks judge annotations that they never saw, in a window of its own."""
+        window = SuspectLabels(self.parentWidget(), self._session, self._request)
+        window.show()
+        window.start()
 
     def copy(self) -> None:
         """Put what was found on the clipboard."""

@@ -66,7 +66,7 @@ class NetworkWindows(QObject):
 
     def check_data(self) -> None:
         """Look for what would spoil the training."""
-        window = DataCheck(self._dock, self._request())
+        window = DataCheck(self._dock, self._session, self._request())
         window.show()
         window.start()
 
