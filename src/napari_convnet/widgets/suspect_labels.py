@@ -27,9 +27,9 @@ from napari_convnet.widgets.training_worker import choose_settings, first_weight
 if TYPE_CHECKING:
     from napari_convnet.evaluation import Suspects
 
-_SIZE = (620, 460)
-#: A cell fills about this share of the view.
-_SHARE = 0.15
+_SIZE = (620, 360)
+#: A cell fills about this share of the view, so that there is no doubt which one is meant.
+_SHARE = 0.35
 _FOLDS = 5
 _WHAT = (
     f"{_FOLDS} networks are trained as the Train dock says, each without a part of the annotations, and judge the part "
@@ -85,6 +85,7 @@ class SuspectLabels(QDialog):
         self.bar.setTextVisible(False)
         self.bar.setAccessibleName("Progress of the judges")
         self.table = ResultTable()
+        self.table.hide()  # until there is something in it
         self.table.chosen.connect(self.show_spot)
         self.where = text_line("Where the chosen annotation is")
         self.stop_button = push_button("Stop", "Stop; nothing was changed.", self.stop)
@@ -155,7 +156,9 @@ class SuspectLabels(QDialog):
             if n
             else f"None of {n_samples:,} annotations is doubted by networks that never saw them."
         )
-        self.table.show_table(as_table(judged))
+        if n:
+            self.table.show_table(as_table(judged))
+            self.table.show()
 
 
 def as_table(judged: Judged) -> pd.DataFrame:
