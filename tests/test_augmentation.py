@@ -162,3 +162,15 @@ def test_a_preview_pairs_samples_with_their_changed_copies(samples):
     shift = (brighter - originals).flatten(1)
     assert (shift.std(1) < 1e-4).all()
     assert shift.mean(1).abs().max() > 0.1
+
+
+def test_pixels_come_from_where_an_affine_grid_says():
+    settings = AugmentationSettings(translation_x=(-5, 5), flip_y=True)
+    looks = draw_looks((6, 1, 20, 31), torch.Generator().manual_seed(0), settings)
+    pictures = torch.rand(6, 1, 20, 31)
+    grid = torch.nn.functional.affine_grid(looks.matrices, [6, 1, 20, 31], align_corners=False)
+    expected = torch.nn.functional.grid_sample(
+        pictures, grid, mode="bilinear", padding_mode="reflection", align_corners=False
+    )
+    expected = expected * looks.contrast + looks.brightness
+    torch.testing.assert_close(looks.pictures(pictures), expected, atol=1e-5, rtol=0)

