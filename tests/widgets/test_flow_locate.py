@@ -163,7 +163,7 @@ def test_spots_of_an_image_are_found_through_a_map(desk, docks):
     distances = np.linalg.norm(found.data[:, None] - truth[None], axis=2)
     assert (distances.min(0) < 1).mean() >= 0.9
     assert (distances.min(1) < 1).mean() >= 0.9
-    assert f"{len(found.data)} positions: {len(found.data)} object" in text
+    assert f"{len(found.data)} positions of class 'object'" in text
 
 
 def test_films_that_are_not_open_are_read_and_held_out_as_the_person_chose(desk, docks, tmp_path):

@@ -140,7 +140,7 @@ def test_a_chunk_that_raises_ends_a_prediction_whose_finished_part_is_shown(desk
     place = "'slide' cannot be read at rows 1,800 to 2,399, columns 0 to 249 (disk I/O error)"
     assert place in text
     assert "What was predicted before is kept." in text
-    assert " objects: " in text
+    assert " objects of class '" in text
     assert [place in message for message in desk.messages] == [True]
     mask = mask_of(desk, layer)
     assert mask.shape == strip.shape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,22 +90,28 @@ def _describe_things(model: Model, result: Prediction) -> str:
     if result.is_film:
         return f"One position in each of {len(result.table):,} frames, shown as a track."
     counts = result.table["class"].value_counts()
-    found = ", ".join(
-        f"{counts.get(c.name, 0):,} {c.name}" for c in model.card.classes if not c.is_background
-    )
+    found = {c.name: counts.get(c.name, 0) for c in model.card.classes if not c.is_background}
     is_patches = result.task == "classify" and result.class_map is None
     what = "patches" if is_patches else "cells" if result.task == "classify" else "objects"
     if result.task == "locate":
         what = "position" if len(result.table) == 1 else "positions"
     what += f" in {result.n_planes:,} planes" if result.n_planes > 1 else ""
-    return f"{len(result.table):,} {what}: {found}" if len(result.table) else f"No {what} found."
+    return _count_things(len(result.table), what, found)
+
+
+def _count_things(n: int, what: str, by_class: Mapping[str, int]) -> str:
+    """Say how many there are, and of each class where there are several."""
+    if not n:
+        return f"No {what} found."
+    if len(by_class) == 1:  # the number need not be said twice
+        return f"{n:,} {what} of class '{next(iter(by_class))}'"
+    return f"{n:,} {what}: " + ", ".join(f"{count:,} {name}" for name, count in by_class.items())
 
 
 def describe_objects(result: Prediction) -> str:
     """Say in one line which objects were formed from a mask."""
     counts = result.table["class"].value_counts(sort=False)
-    found = ", ".join(f"{count:,} {name}" for name, count in counts.items())
-    return f"{len(result.table):,} objects: {found}" if found else "No objects found."
+    return _count_things(len(result.table), "objects", counts.to_dict())
 
 
 def _describe_whole(result: Prediction) -> str:
