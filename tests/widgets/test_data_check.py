@@ -72,6 +72,32 @@ def test_painted_pixels_are_checked_and_nothing_painted_is_told(desk, checked):
     assert "Not found:" in window.found.toPlainText()
 
 
+def test_frames_of_a_film_are_checked_too_marked_and_painted(desk, checked):
+    annotate, train = desk.open_dock("Annotate"), desk.open_dock("Train")
+    press(annotate.task_buttons["locate"])
+    random = np.random.default_rng(0)
+    film = random.normal(100, 5, (12, 40, 48)).astype(np.float32)
+    film[9] += 200
+    desk.viewer.add_image(film, name="film", axis_labels=("t", "y", "x"))
+    tool = desk.use_tool(annotate, "mark_positions")
+    for t in range(12):
+        tool.mark_at((20.0, 10.0 + 2 * t), (t,))
+    window = checked(train)
+    assert "Brightness. 1 of 12 images ('film, plane 10')" in window.found.toPlainText(), (
+        window.status.text()
+    )
+    assert not window.suspects_button.isVisible()
+    desk.use_tool(annotate, "paint_strokes")
+    [image] = desk.session.project.images()
+    painted = np.repeat([[0, 1, 2, 0]], 40, axis=0).repeat(12, axis=1).astype(np.uint8)
+    for t in (2, 9):
+        desk.session.project.write_painting(image.id, (t,), painted)
+    press(annotate.task_buttons["segment"])
+    desk.session.annotations_changed.emit()
+    window = checked(train)
+    assert "in 2 images" in window.status.text(), window.status.text()
+
+
 def test_closing_the_window_ends_the_check(desk, monkeypatch):
     train = desk.open_train_with_cells(40)
     press(train.form.check_button)

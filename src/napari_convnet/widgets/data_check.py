@@ -22,6 +22,8 @@ from napari_convnet.widgets.training_job import TrainingRequest, build_set
 
 if TYPE_CHECKING:
     from napari_convnet.data_doctor import Evidence, Finding
+    from napari_convnet.images import CleanImage
+    from napari_convnet.widgets.training_data import AnnotatedPlane
 
 _SIZE = (620, 420)
 _TITLES = {
@@ -180,4 +182,12 @@ def _of_project(request: TrainingRequest) -> Evidence:
         from scipy import ndimage
 
         diameters = object_diameters([ndimage.label(depth > 0)[0] for depth in drawn])
-    return Evidence(samples, images, diameters)
+    return Evidence(
+        samples, [_named(*pair) for pair in zip(images, planes, strict=True)], diameters
+    )
+
+
+def _named(image: CleanImage, plane: AnnotatedPlane) -> CleanImage:
+    """Let the name of a plane of a stack or a film tell which one it is, counted from 1."""
+    place = ", ".join(str(index + 1) for index in plane.arrays.plane)
+    return replace(image, name=f"{plane.image_name}, plane {place}") if place else image
