@@ -178,19 +178,16 @@ def segment_form(form):
     return form
 
 
-def test_the_unet_begins_with_the_starter_weights_unless_told_otherwise(segment_form):
+def test_the_unet_offers_the_starter_weights(segment_form):
     form = segment_form
-    assert (form.network.network_id, form.weights) == ("unet", "starter")
+    assert (form.network.network_id, form.weights) == ("unet", "none")
+    choose(form, "starter")
     assert form.record()["pretrained"] == "starter"
     assert "nothing is downloaded" in form.start_from.note.text()
     form.show_task("classify")
     assert form.pretrained.findData("starter") == -1
     form.show_task("segment")
-    assert form.weights == "starter"
-    choose(form, "none")
-    form.show_task("classify")
-    form.show_task("segment")
-    assert form.weights == "none"  # as it was left
+    assert form.weights == "starter"  # as it was left
     form.network.setCurrentText("segnet")
     assert (form.weights, form.pretrained.findData("starter")) == ("none", -1)
 

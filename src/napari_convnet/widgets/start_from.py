@@ -69,7 +69,7 @@ class StartFrom(QWidget):
     # What is offered --------------------------------------------------------------------------
 
     def offer(self, network: str, settings: Mapping[str, Any]) -> None:
-        """Offer what a network can start from; starter weights are chosen where there are any, unless a model is."""
+        """Offer what a network can start from; random weights are chosen unless a model is."""
         before = self.choice.currentData()
         self._network, self._network_settings = network, dict(settings)
         self.choice.blockSignals(True)
@@ -84,7 +84,7 @@ class StartFrom(QWidget):
             self.choice.addItem(f"this model: {self._current.card.name}", "model")
         name = "model file…" if self._from_file is None else f"{self._model_name}…"
         self.choice.addItem(name, "model_file")
-        kept = before if before in ("model", "model_file") else self._usual
+        kept = before if before in ("model", "model_file") else "none"
         self.choice.setCurrentIndex(max(0, self.choice.findData(kept)))
         self.choice.blockSignals(False)
         self._show()
@@ -111,7 +111,7 @@ class StartFrom(QWidget):
     def recall(self, kept: Mapping[str, Any]) -> None:
         """Choose what `remember` returned, where it is offered."""
         self._file = kept.get("file", "")
-        index = max(0, self.choice.findData(kept.get("pretrained", self._usual)))
+        index = max(0, self.choice.findData(kept.get("pretrained", "none")))
         self.choice.setCurrentIndex(index)
         if self.choice.currentData() == "file":
             self.choice.setItemText(index, f"{Path(self._file).name}…")
@@ -168,11 +168,6 @@ class StartFrom(QWidget):
         saved = () if project is None else project.networks()
         graph = card.network_settings.get("graph")
         return next((record.name for record in saved if record.graph == graph), card.network)
-
-    @property
-    def _usual(self) -> str:
-        """What is chosen until a person chooses: few strokes teach more where something is known already."""
-        return "none" if self.choice.findData("starter") < 0 else "starter"
 
     @property
     def _path(self) -> Path | None:
